@@ -140,13 +140,16 @@ def load_rules(files: Sequence[tuple[str, bytes]]) -> RuleSet | tuple[ConfigErro
     errors: list[ConfigError] = []
     operators: _Operators = {}
     rules: _Rules = {}
+    names: set[str] = set()  # of all operators, with removed ones (a shipped rule may name them) and broken ones
     for name, content in files:
         reader = _File(name, errors)
         reader.read(content)
+        errors += _removal_errors("operator", operators, reader.operators)
+        errors += _removal_errors("rule", rules, reader.rules)
         operators.update(reader.operators)
         rules.update(reader.rules)
+        names |= reader.operator_names
     known = {entry.name for entry in operators.values() if entry.table is not None}
-    names = set(operators)  # with those that were removed: a shipped rule may still name them
     errors += _suffix_errors(operators.values())
     for entry in rules.values():
         if entry.table is not None:
@@ -168,6 +171,7 @@ class _File:
         self._text = ""
         self.operators: _Operators = {}
         self.rules: _Rules = {}
+        self.operator_names: set[str] = set()
 
     def read(self, content: bytes) -> None:
         try:
@@ -193,6 +197,7 @@ class _File:
             elif not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
                 self._errors.append(ConfigError(key, "something else", f"a list of tables: [[{key}]]", file=self._name))
             elif key == "operator":
+                self.operator_names = {str(table.get("name")) for table in value}
                 self._tables(key, "name", value, _OperatorTable, self.operators)
             else:
                 self._tables(key, "id", value, _RuleTable, self.rules)
@@ -264,6 +269,15 @@ def _shown(value: object) -> str:
 def _did_you_mean(word: str, known: Iterable[str]) -> str:
     close = get_close_matches(word, list(known), n=1)
     return f"did you mean {close[0]!r}?" if close else ""
+
+
+def _removal_errors(kind: str, known: dict[str, _Entry[_Kind]], new: dict[str, _Entry[_Kind]]) -> list[ConfigError]:
+    """Removals of what no file before has: a mistyped name would leave the rule in force."""
+    return [
+        ConfigError(f"{kind}.{name}", "enabled = false", f"a {kind} of a file before", _did_you_mean(name, known), entry.where)
+        for name, entry in new.items()
+        if entry.table is None and name not in known
+    ]
 
 
 def _suffix_errors(operators: Iterable[_Entry[_OperatorTable]]) -> list[ConfigError]:

@@ -237,6 +237,17 @@ def test_a_suffix_is_whole_labels_and_at_least_two(line: str) -> None:
     assert error_of(OPERATOR.replace('mx_suffixes = ["north.example"]', line)).path.startswith("operator.north.")
 
 
+@pytest.mark.parametrize(("kind", "key", "name"), [("rule", "id", "north-blockt"), ("operator", "name", "nort")])
+def test_a_removal_of_what_is_not_there_is_told(kind: str, key: str, name: str) -> None:
+    error = error_of(OPERATOR + RULE, f'[[{kind}]]\n{key} = "{name}"\nenabled = false\n')
+    assert (error.path, error.file) == (f"{kind}.{name}", "1.toml:1")
+    assert error.hint.startswith("did you mean 'north")
+
+
+def test_a_broken_operator_is_told_once_and_not_by_every_rule_that_names_it() -> None:
+    assert error_of(OPERATOR.replace('"North"', '""') + RULE).path == "operator.north.title"
+
+
 def test_a_suffix_that_would_do_in_other_letters_is_shown() -> None:
     assert error_of(OPERATOR.replace('["north.example"]', '["North.Example."]')).hint == "write 'north.example'"
 
