@@ -1,0 +1,479 @@
+"""Joins events by queue id and counts: first attempts, retries, outcomes and classes, and DKIM coverage per stream.
+
+The result does not depend on how two sources interleave: what is known of a queue id is kept until both have spoken or
+the grace time has passed on the slower of them. State per queue id is bounded; what is thrown out early is counted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from copy import copy
+from heapq import heappop, heappush
+from itertools import islice
+from math import inf
+from typing import Final
+
+from msgspec import Struct
+
+from pwmtad.core.attribution import Routes
+from pwmtad.core.classify import Classifier
+from pwmtad.core.reply import parse_reply
+from pwmtad.core.tally import Column, MessageColumn, Tally
+from pwmtad.core.text import clean, domain_of, reason_of
+from pwmtad.model import events
+from pwmtad.model.counters import DAY_S, MINUTE_S, AttemptKey, DomainOperator, OpenMessage, ReasonKey
+from pwmtad.model.events import AnyEvent, Event
+from pwmtad.model.ledger import Ledger
+from pwmtad.model.names import NO_STREAM, UNKNOWN_OPERATOR, Instant, OperatorName, QueueId, ReplyClass, RuleId
+
+_REMOTE_PROGRAMS: Final = frozenset({"smtp", "lmtp"})
+"""Delivery agents that talk to a remote; local(8), pipe(8), discard(8) never leave the host (discard says `sent`)."""
+_COUNTED: Final = frozenset({"sent", "deferred", "bounced", "softbounce"})
+"""Statuses of mail; `deliverable` and `undeliverable` are address probes (verify(8))."""
+_RETRY_DELAY_S: Final = 300.0
+"""minimal_backoff_time's default (postconf(5)): a message that is older than what we know of it by more was tried before."""
+_STUB_S: Final = 3600.0
+"""What belongs to no stream and was not queued for so long never will be: a transaction that was broken off (which leaves no
+line), or a signature of a message that was dealt with before our time.
+"""
+_END_OF_MESSAGE: Final = "END-OF-MESSAGE"
+_SESSION_S: Final = 300.0
+"""smtpd_timeout's default: a process that was idle for so long has a new session, and has tried the milter again."""
+_MAX_SESSIONS: Final = 1000
+"""smtpd processes remembered as being without their milter; default_process_limit is 100."""
+_JUDGED_SIGNED: Final = 1
+_JUDGED_UNSIGNED: Final = 2
+_NEVER_JUDGED: Final = 3
+
+
+class Limits(Struct, frozen=True):
+    """What bounds the correlator's memory, whatever the queue ids do."""
+
+    max_open_messages: int = 100_000
+    max_domains: int = 10_000
+
+
+class Classified(Struct, frozen=True, gc=False):
+    """An attempt that was counted, with what the rules say: the raw material of evidence."""
+
+    attempt: events.Attempt
+    stream: str
+    egress: str
+    operator: OperatorName
+    reply_class: ReplyClass | None
+    """None for an attempt that was sent."""
+    rule: RuleId | None
+    column: Column
+
+
+class Unfiltered(Struct, frozen=True, gc=False):
+    """A stream's message that reached qmgr from a session whose milter could not be reached: nobody signed it."""
+
+    at: Instant
+    stream: str
+    queue_id: str
+    text: str
+
+
+class StateDeltas(Struct, frozen=True):
+    """What changed in the correlator's memory since the last commit."""
+
+    open_put: dict[QueueId, OpenMessage]
+    open_removed: set[QueueId]
+    domains_put: list[DomainOperator]
+    domains_removed: list[str]
+
+
+class Correlator:
+    """Feed it events in the order they were read; move it on with `advance`."""
+
+    def __init__(self, *, routes: Routes, classifier: Classifier, tally: Tally, limits: Limits, grace_s: float | None) -> None:
+        """`grace_s`: how long a signature may come after the message was queued; None: nobody signs, nothing is judged."""
+        self._routes = routes
+        self._classifier = classifier
+        self._tally = tally
+        self._limits = limits
+        self._grace_s = grace_s
+        self._open: dict[str, OpenMessage] = {}
+        # Heaps: after a step back of the clock the first line to come is not the first to be due.
+        self._pending: list[tuple[Instant, str]] = []
+        self._stubs: list[tuple[Instant, str]] = []
+        self._domains: dict[str, DomainOperator] = {}
+        self._dirty: set[str] = set()
+        self._stored: set[str] = set()
+        self._dirty_domains: set[str] = set()
+        self._blind: dict[tuple[str, int | None], tuple[Instant, str]] = {}
+        self._last_at: Instant = 0.0
+        self.evicted = 0
+        """Queue ids forgotten before `removed`, because too many were open."""
+        self.restarted = 0
+        """Queue ids used again before their last message was judged (short ids)."""
+        self.event_counts: dict[str, int] = {}
+        """Events by name."""
+        self._on: dict[type[Event], Callable[..., Classified | Unfiltered | None]] = {
+            events.Attempt: self._attempt,
+            events.Client: self._client,
+            events.Pickup: self._pickup,
+            events.Queued: self._queued,
+            events.Removed: self._removed,
+            events.Expired: self._expired,
+            events.Notification: self._notification,
+            events.MilterReject: self._milter_reject,
+            events.Signed: self._signed,
+            events.MilterUnreachable: self._milter_unreachable,
+        }
+
+    def reconfigure(self, *, routes: Routes, classifier: Classifier, limits: Limits, grace_s: float | None) -> None:
+        """Replace what a reload may replace; what is open stays open."""
+        self._routes = routes
+        self._classifier = classifier
+        self._limits = limits
+        self._grace_s = grace_s
+        self._await_again()
+
+    # -- feeding
+
+    def feed(self, event: AnyEvent) -> Classified | Unfiltered | None:
+        """Take one event; return the delivery attempt that was counted, or the message that no milter saw."""
+        name = event.name
+        self.event_counts[name] = self.event_counts.get(name, 0) + 1
+        handler = self._on.get(type(event))
+        if handler is None:
+            return None
+        at = event.at
+        if at is None:
+            at = self._last_at
+        else:
+            self._last_at = at
+        return handler(event, at)
+
+    def advance(self, watermark: Instant) -> None:
+        """Judge coverage of messages queued more than the grace time before `watermark`, the time up to which every
+        source was read; forget what can be of no use any more.
+        """
+        if self._grace_s is not None:
+            limit = watermark - self._grace_s
+            while self._pending and self._pending[0][0] <= limit:
+                self._judge(*heappop(self._pending))
+        while self._stubs and self._stubs[0][0] < watermark - _STUB_S:
+            at, queue_id = heappop(self._stubs)
+            message = self._open.get(queue_id)
+            if message is not None and message.opened_at == at and _is_stub(message):
+                self._forget(queue_id)
+
+    # -- events of the queue
+
+    def _client(self, event: events.Client, at: Instant) -> None:
+        message = self._begin(event.queue_id, at)
+        message.stream = self._routes.injector(event.client_ip, event.tag)
+        message.null_sender = False
+        self._note_stub(event.queue_id, message)
+        if self._blind:
+            blind = self._blind.get((event.tag, event.pid))
+            if blind is not None and 0 <= at - blind[0] <= _SESSION_S:
+                message.unfiltered = blind[1]
+
+    def _pickup(self, event: events.Pickup, at: Instant) -> None:
+        message = self._begin(event.queue_id, at)
+        message.null_sender = event.sender == ""
+        former = self._open.get(event.orig_queue_id) if event.orig_queue_id is not None else None
+        if event.orig_queue_id is None or former is None:
+            self._note_stub(event.queue_id, message)
+            return
+        # postsuper -r: the same message goes on, so its recipients were tried and its age is what it was.
+        message.opened_at = min(message.opened_at, former.opened_at)
+        message.recipient, message.others = former.recipient, former.others
+        self._close(event.orig_queue_id, former)
+
+    def _milter_reject(self, event: events.MilterReject, _at: Instant) -> None:
+        """A message that a milter refused at its end is deleted without a `removed` line (seen in a run of 3.7.11)."""
+        message = self._open.get(event.queue_id) if event.queue_id is not None else None
+        if event.queue_id is not None and message is not None and event.stage == _END_OF_MESSAGE and message.queued_at is None:
+            self._forget(event.queue_id)
+
+    def _milter_unreachable(self, event: events.MilterUnreachable, at: Instant) -> None:
+        # smtpd decides once per connection: what it takes in this session goes past the milter, unless it is refused.
+        if len(self._blind) >= _MAX_SESSIONS:
+            self._blind.clear()
+        self._blind[event.tag, event.pid] = (at, clean(f"milter {event.milter}: {event.text}", 200))
+
+    def _queued(self, event: events.Queued, at: Instant) -> Unfiltered | None:
+        message = self._open.get(event.queue_id)
+        if message is None:
+            message = self._new(event.queue_id, at)
+        elif message.queued_at is not None:
+            return None  # again into the active queue: a retry, or a reload
+        message.queued_at = at
+        message.null_sender = message.null_sender or event.sender == ""
+        self._dirty.add(event.queue_id)
+        if message.stream and not message.null_sender:
+            self._tally.message(int(at // MINUTE_S), message.stream, MessageColumn.INJECTED)
+            self._await_signature(event.queue_id, message, at)
+            if message.unfiltered and not message.signed:
+                return Unfiltered(at, message.stream, event.queue_id, message.unfiltered)
+        return None
+
+    def _await_signature(self, queue_id: str, message: OpenMessage, at: Instant) -> None:
+        if self._grace_s is None:
+            message.judged = _NEVER_JUDGED
+        elif message.signed:
+            message.judged = _JUDGED_SIGNED
+            self._tally.message(int(at // MINUTE_S), message.stream, MessageColumn.SIGNED)
+        else:
+            heappush(self._pending, (at, queue_id))
+            if len(self._pending) > self._limits.max_open_messages:
+                heappop(self._pending)
+
+    def _removed(self, event: events.Removed, _at: Instant) -> None:
+        message = self._open.get(event.queue_id)
+        if message is not None:
+            self._close(event.queue_id, message)
+
+    def _close(self, queue_id: str, message: OpenMessage) -> None:
+        """The queue file is gone: forget the message, unless its signature may still come from a slower source."""
+        if self._awaits_judgement(message):
+            message.closed = True
+            self._dirty.add(queue_id)
+        else:
+            self._forget(queue_id)
+
+    def _expired(self, event: events.Expired, at: Instant) -> None:
+        message = self._open.get(event.queue_id)
+        if event.sender and (message is None or not message.null_sender):
+            stream = message.stream if message is not None else ""
+            self._tally.message(int(at // MINUTE_S), stream or NO_STREAM, MessageColumn.EXPIRED)
+
+    def _notification(self, event: events.Notification, at: Instant) -> None:
+        # Before Postfix 3.11 the notification's own lines come first, from 3.11 on they come after.
+        message = self._open.get(event.notification_queue_id) or self._new(event.notification_queue_id, at)
+        message.null_sender = True
+        self._dirty.add(event.notification_queue_id)
+        self._note_stub(event.notification_queue_id, message)
+
+    # -- signatures
+
+    def _signed(self, event: events.Signed, at: Instant) -> None:
+        message = self._open.get(event.queue_id)
+        if message is None:
+            message = self._new(event.queue_id, at)
+            self._note_stub(event.queue_id, message)
+        if message.signed:
+            return  # MultipleSignatures: one line per signature
+        message.signed = True
+        self._dirty.add(event.queue_id)
+        queued_at = message.queued_at
+        if queued_at is None or not message.stream or message.null_sender or self._grace_s is None:
+            return
+        if message.judged == _NEVER_JUDGED:
+            return
+        minute = int(queued_at // MINUTE_S)
+        if message.judged == _JUDGED_UNSIGNED:
+            self._tally.message(minute, message.stream, MessageColumn.UNSIGNED, -1)
+        message.judged = _JUDGED_SIGNED
+        self._tally.message(minute, message.stream, MessageColumn.SIGNED)
+        if message.closed:
+            self._forget(event.queue_id)
+
+    def _judge(self, queued_at: Instant, queue_id: str) -> None:
+        message = self._open.get(queue_id)
+        if message is None or message.queued_at != queued_at or message.judged:
+            return
+        message.judged = _JUDGED_UNSIGNED
+        self._tally.message(int(queued_at // MINUTE_S), message.stream, MessageColumn.UNSIGNED)
+        if message.closed:
+            self._forget(queue_id)
+        else:
+            self._dirty.add(queue_id)
+
+    def _awaits_judgement(self, message: OpenMessage) -> bool:
+        return (
+            self._grace_s is not None
+            and not message.judged
+            and message.queued_at is not None
+            and bool(message.stream)
+            and not message.null_sender
+        )
+
+    # -- attempts
+
+    def _attempt(self, event: events.Attempt, at: Instant) -> Classified | None:
+        status = event.status.lower()
+        if event.tag.rpartition("/")[2] not in _REMOTE_PROGRAMS or status not in _COUNTED:
+            return None
+        column = self._column(event, at)
+        egress, stream = self._routes.egress(event.tag)
+        operator = self._operator(event, at)
+        reply_class: ReplyClass | None = None
+        rule: RuleId | None = None
+        if status != "sent":
+            reply = parse_reply(event.text)
+            verdict = self._classifier.classify(operator, reply, event.enhanced_status)
+            reply_class, rule = verdict.reply_class, verdict.rule
+            if column is not Column.NOTIFICATIONS:
+                reason = ReasonKey(int(at // DAY_S), stream, status, reply_class.value, reason_of(reply.normalised))
+                self._tally.reason(reason)
+        key = AttemptKey(stream, egress, operator, status, reply_class.value if reply_class is not None else "")
+        self._tally.attempt(int(at // MINUTE_S), key, column)
+        return Classified(event, stream, egress, operator, reply_class, rule, column)
+
+    def _column(self, event: events.Attempt, at: Instant) -> Column:
+        """First attempt of the (queue id, recipient), or a retry, or a notification's."""
+        message = self._open.get(event.queue_id) or self._new(event.queue_id, at)
+        seen = event.recipient == message.recipient or (message.others is not None and event.recipient in message.others)
+        if not seen:
+            self._remember_recipient(message, event.recipient)
+            self._dirty.add(event.queue_id)
+        # Where its submission was never read, its age tells whether it was tried before.
+        retry = seen or at - (event.delay or 0.0) < message.opened_at - _RETRY_DELAY_S
+        if message.null_sender:
+            return Column.NOTIFICATIONS
+        return Column.RETRIES if retry else Column.FIRST
+
+    def _remember_recipient(self, message: OpenMessage, recipient: str) -> None:
+        if not message.recipient:
+            message.recipient = recipient
+        elif message.others is None:
+            message.others = {recipient}
+        else:
+            message.others.add(recipient)
+
+    def _operator(self, event: events.Attempt, at: Instant) -> OperatorName:
+        """By the relay's MX host; without a relay, by what was last seen behind the recipient's domain."""
+        domain = domain_of(event.recipient)
+        if event.relay_host is not None:
+            operator = self._classifier.operator_of_relay(event.relay_host)
+            known = self._domains.get(domain)
+            if known is None or known.operator != operator:
+                self._learn_domain(DomainOperator(domain, operator, at))
+            return operator
+        known = self._domains.get(domain)
+        if known is not None:
+            return OperatorName(known.operator)
+        return self._classifier.operator_of_domain(domain) or UNKNOWN_OPERATOR
+
+    def _learn_domain(self, seen: DomainOperator) -> None:
+        self._domains.pop(seen.domain, None)
+        while len(self._domains) >= self._limits.max_domains:
+            oldest = next(iter(self._domains))
+            del self._domains[oldest]
+            self._dirty_domains.add(oldest)
+        self._domains[seen.domain] = seen
+        self._dirty_domains.add(seen.domain)
+
+    # -- memory
+
+    def _begin(self, queue_id: str, at: Instant) -> OpenMessage:
+        """A submission: a new message, unless only its signature came first, from the other source."""
+        message = self._open.get(queue_id)
+        if message is not None and message.queued_at is None and not message.recipient:
+            message.opened_at = min(message.opened_at, at)
+            self._dirty.add(queue_id)
+            return message
+        if message is not None:
+            # The short id of a message whose `removed` was never read, or whose signature never came, is used again.
+            if self._awaits_judgement(message):
+                self.restarted += 1
+            del self._open[queue_id]
+        return self._new(queue_id, at)
+
+    def _new(self, queue_id: str, at: Instant) -> OpenMessage:
+        if len(self._open) >= self._limits.max_open_messages:
+            self._evict()
+        message = self._open[queue_id] = OpenMessage(opened_at=at)
+        self._dirty.add(queue_id)
+        return message
+
+    def _evict(self) -> None:
+        """Forget the oldest hundredth at once: a dictionary that loses its first entry one by one searches for it."""
+        for queue_id in list(islice(self._open, max(1, self._limits.max_open_messages // 100))):
+            self.evicted += 1
+            self._forget(queue_id)
+
+    def _note_stub(self, queue_id: str, message: OpenMessage) -> None:
+        if _is_stub(message):
+            heappush(self._stubs, (message.opened_at, queue_id))
+            if len(self._stubs) > self._limits.max_open_messages:
+                heappop(self._stubs)
+
+    def _await_again(self) -> None:
+        """Find out anew who waits for what: after a start, and where the grace time was given or taken away."""
+        self._pending = sorted(
+            (message.queued_at, queue_id)
+            for queue_id, message in self._open.items()
+            if message.queued_at is not None and self._awaits_judgement(message)
+        )
+        for queue_id in [q for q, message in self._open.items() if message.closed and not self._awaits_judgement(message)]:
+            self._forget(queue_id)
+
+    def _forget(self, queue_id: str) -> None:
+        del self._open[queue_id]
+        self._dirty.add(queue_id)
+
+    def unverified(self, before: Instant) -> dict[str, int]:
+        """Count by stream the messages queued before `before` of which nobody knows whether they are signed."""
+        counts: dict[str, int] = {}
+        for queued_at, queue_id in self._pending:
+            message = self._open.get(queue_id)
+            if queued_at <= before and message is not None and message.queued_at == queued_at and not message.judged:
+                counts[message.stream] = counts.get(message.stream, 0) + 1
+        return counts
+
+    @property
+    def deadline(self) -> Instant:
+        """When the grace time of the oldest message without a signature is over; far away if there is none."""
+        if self._grace_s is None or not self._pending:
+            return inf
+        return self._pending[0][0] + self._grace_s
+
+    @property
+    def open_messages(self) -> int:
+        """Queue ids that are open now."""
+        return len(self._open)
+
+    @property
+    def last_at(self) -> Instant:
+        """The time of the newest event that counted."""
+        return self._last_at
+
+    # -- store
+
+    def take_deltas(self) -> StateDeltas:
+        """Return what changed since the last call, as copies: feeding may go on while they are written. A message that
+        came and went in between is not mentioned.
+        """
+        put = {QueueId(q): _copy(self._open[q]) for q in self._dirty if q in self._open}
+        removed = {QueueId(q) for q in self._dirty if q not in self._open and q in self._stored}
+        self._stored.update(put)
+        self._stored.difference_update(removed)
+        domains = [self._domains[d] for d in self._dirty_domains if d in self._domains]
+        domains_removed = [d for d in self._dirty_domains if d not in self._domains]
+        self._dirty, self._dirty_domains = set(), set()
+        return StateDeltas(put, removed, domains, domains_removed)
+
+    def drop_deltas(self) -> None:
+        """Forget what changed: there is no store (replay)."""
+        self._dirty.clear()
+        self._dirty_domains.clear()
+
+    def load(self, ledger: Ledger) -> None:
+        """Take up where the store says the last run ended."""
+        self._stored = {str(queue_id) for queue_id in ledger.open_messages}
+        self._open = {str(queue_id): message for queue_id, message in ledger.open_messages.items()}
+        self._await_again()
+        self._stubs = sorted((message.opened_at, q) for q, message in self._open.items() if _is_stub(message))
+        self._domains = {row.domain: row for row in ledger.domains}
+
+    def open_items(self) -> Iterable[tuple[str, OpenMessage]]:
+        """Iterate over what is open, oldest first; for reports and tests."""
+        return self._open.items()
+
+
+def _is_stub(message: OpenMessage) -> bool:
+    return message.queued_at is None and not message.stream and not message.recipient
+
+
+def _copy(message: OpenMessage) -> OpenMessage:
+    twin = copy(message)
+    if twin.others is not None:
+        twin.others = set(twin.others)
+    return twin

@@ -1,0 +1,262 @@
+"""Observation: batches of lines in, counters out. Everything between the sources and the judgement, without any I/O.
+
+One source per event: OpenDKIM also logs to mail.log, so a source delivers only the kinds of events that it was made for.
+The watermark is the time up to which every source was read: coverage is judged against it, never against the clock alone,
+so a slow or unreadable journal makes nothing look unsigned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, tzinfo
+from typing import Final
+
+from msgspec import Struct
+
+from pwmtad.core.attribution import Routes
+from pwmtad.core.classify import Classifier
+from pwmtad.core.correlate import Classified, Correlator, Limits
+from pwmtad.core.guard import Context, Guard
+from pwmtad.core.lines import LineReader, daemon_of
+from pwmtad.core.tally import Tally
+from pwmtad.model import events
+from pwmtad.model.counters import MINUTE_S
+from pwmtad.model.events import AnyEvent
+from pwmtad.model.judgement import JudgementDeltas
+from pwmtad.model.ledger import Commit, Ledger
+from pwmtad.model.names import Instant, SourceKind
+from pwmtad.model.sources import Batch, Checkpoint, JournalEntry, SourceHealth
+
+_LOOK_INTERVAL_S: Final = 1.0
+"""Between two looks that lines bring about; a tick comes as often."""
+_UNVERIFIED_S: Final = 60.0
+"""A source that is so far behind can't be waited for: what is queued meanwhile counts as unverified. Own choice: twice the
+grace time, and longer than journalctl takes to be started again."""
+_SIGNING: Final = (events.Signed, events.NotSigned, events.SigningFailed)
+
+
+class Parts(Struct, frozen=True):
+    """What a reload may replace while counting goes on."""
+
+    routes: Routes
+    classifier: Classifier
+    limits: Limits
+    grace_s: float | None
+
+
+class SourceReading:
+    """How far one source is, and what it said about itself."""
+
+    __slots__ = ("caught_up", "checkpoint", "health", "kind", "last_line_at", "reader", "watermark")
+
+    def __init__(self, kind: SourceKind, reader: LineReader) -> None:
+        self.kind = kind
+        self.reader = reader
+        self.caught_up = False
+        self.watermark: Instant = 0.0
+        self.last_line_at: Instant | None = None
+        self.checkpoint: Checkpoint | None = None
+        self.health = SourceHealth()
+
+
+class Observer:
+    """Counts what batches hold. `take` in the order of arrival; `commit` gives what must become durable together."""
+
+    def __init__(
+        self,
+        *,
+        parts: Parts,
+        sources: Mapping[str, SourceKind],
+        max_reasons_per_day: int,
+        zone: tzinfo = UTC,
+        now: Instant,
+        year: int | None = None,
+        guard: Guard | None = None,
+    ) -> None:
+        self.guard = guard
+        self._routes = parts.routes
+        self.warmup_starts: dict[str, Instant] = {}
+        self.unknown: dict[str, str] = {}
+        """Codes of what is not known now, with a sentence each; set by whoever looks at the outside."""
+        self._next_look: Instant = 0.0
+        self._soonest_look: Instant = 0.0
+        self.counters_since: Instant | None = None
+        """The oldest line that the counters have."""
+        self.gap_at: Instant | None = None
+        """When a source last said that it may have missed lines."""
+        self.suppressed_at: Instant | None = None
+        """When journald or rsyslog last said that it dropped lines."""
+        self.tally = Tally(max_reasons_per_day=max_reasons_per_day)
+        self.correlator = Correlator(
+            routes=parts.routes,
+            classifier=parts.classifier,
+            tally=self.tally,
+            limits=parts.limits,
+            grace_s=parts.grace_s,
+        )
+        self.sources = {name: SourceReading(kind, LineReader(zone=zone, now=now, year=year)) for name, kind in sources.items()}
+        self._changed = False
+        self._dirty_checkpoints: set[str] = set()
+        if guard is not None:
+            self.tally.on_message = guard.message
+
+    def reconfigure(self, parts: Parts) -> None:
+        """Replace what a reload may replace."""
+        self._routes = parts.routes
+        self.correlator.reconfigure(
+            routes=parts.routes, classifier=parts.classifier, limits=parts.limits, grace_s=parts.grace_s
+        )
+
+    def load(self, ledger: Ledger, now: Instant) -> None:
+        """Take up where the store says the last run ended."""
+        self.tally.load(ledger, now)
+        self.counters_since = min((float(bucket.start) for bucket in ledger.attempts), default=None)
+        self.correlator.load(ledger)
+        if self.guard is not None:
+            self.guard.load_counts(ledger, now)
+        for name, checkpoint in ledger.checkpoints.items():
+            if name in self.sources:
+                self.sources[name].checkpoint = checkpoint
+
+    def take(self, batch: Batch, now: Instant) -> None:
+        """Count the lines of a batch; `now` is the moment it arrived."""
+        source = self.sources[batch.source]
+        if batch.records:
+            source.reader.set_now(now)
+            self.count(batch.source, batch.records, now)
+            self._changed = True
+        if batch.checkpoint is not None and batch.checkpoint != source.checkpoint:
+            source.checkpoint = batch.checkpoint
+            self._dirty_checkpoints.add(batch.source)
+        if batch.health.gaps > source.health.gaps:
+            self.gap_at = now
+        source.health = batch.health
+        source.caught_up = batch.caught_up and batch.health.error is None
+        if source.caught_up:
+            source.watermark = max(source.watermark, now)
+        elif source.last_line_at is not None:
+            source.watermark = max(source.watermark, min(source.last_line_at, now))
+
+    def take_event(self, name: str, event: AnyEvent) -> None:
+        """Count one event of lines that were merged by time (replay): every source was read up to its moment."""
+        source = self.sources[name]
+        self.tally.lines(name, daemon_of(event.tag), "unparsed" if isinstance(event, events.Unparsed) else "parsed", 1)
+        if event.at is not None:
+            source.last_line_at = event.at
+            for other in self.sources.values():
+                other.watermark = max(other.watermark, event.at)
+            if event.at >= self._soonest_look and self._is_due(event.at):
+                self.look(event.at)
+        if self._is_mine(source.kind, event):
+            self._feed(event)
+
+    def watermark(self) -> Instant:
+        """The time up to which every source was read."""
+        return min((source.watermark for source in self.sources.values()), default=0.0)
+
+    def look(self, now: Instant) -> None:
+        """Let lookbacks rotate, judge coverage up to the watermark, and ask everything that is a level.
+
+        Called by every tick with the clock's time, and while lines are read as their own time goes on, so a backlog is judged
+        as it would have been judged live.
+        """
+        self._next_look = (now // MINUTE_S + 1) * MINUTE_S
+        self._soonest_look = now + _LOOK_INTERVAL_S
+        self.tally.advance(now)
+        watermark = self.watermark()
+        self.correlator.advance(watermark)
+        if self.guard is not None:
+            unverified = self.correlator.unverified(now - _UNVERIFIED_S) if watermark < now - _UNVERIFIED_S else {}
+            self.guard.look(Context(self.warmup_starts, self.unknown, unverified), now)
+
+    def _is_due(self, at: Instant) -> bool:
+        """Each minute of the log, and when the grace time of a message without a signature is over."""
+        return at >= self._next_look or at >= self.correlator.deadline
+
+    @property
+    def changed(self) -> bool:
+        """Whether a commit would write anything."""
+        judged = self.guard is not None and self.guard.has_deltas
+        return self._changed or judged or self.tally.has_deltas or bool(self._dirty_checkpoints)
+
+    def commit(self, at: Instant) -> Commit:
+        """Return everything since the last call. It belongs together: counters and the checkpoints they account for."""
+        counted = self.tally.take_deltas()
+        state = self.correlator.take_deltas()
+        checkpoints = {
+            name: checkpoint for name in self._dirty_checkpoints if (checkpoint := self.sources[name].checkpoint) is not None
+        }
+        self._changed = False
+        self._dirty_checkpoints = set()
+        return Commit(
+            at=at,
+            checkpoints=checkpoints,
+            attempts=counted.attempts,
+            messages=counted.messages,
+            reasons=counted.reasons,
+            lines=counted.lines,
+            open_put=state.open_put,
+            open_removed=state.open_removed,
+            domains_put=state.domains_put,
+            domains_removed=state.domains_removed,
+            judgement=self.guard.take_deltas() if self.guard is not None else JudgementDeltas(),
+        )
+
+    def drop_deltas(self) -> None:
+        """Forget what a commit would write: there is no store (replay)."""
+        self.tally.drop_deltas()
+        self.correlator.drop_deltas()
+        if self.guard is not None:
+            self.guard.take_deltas()
+        self._changed = False
+        self._dirty_checkpoints.clear()
+
+    def count(self, name: str, records: Sequence[str] | Sequence[JournalEntry], now: Instant) -> None:
+        """Count lines of one source, in order. Lines whose time is after `now` are counted but move no time on."""
+        source = self.sources[name]
+        begun = source.last_line_at is None
+        parsed: dict[str, int] = {}
+        unparsed: dict[str, int] = {}
+        reader, kind = source.reader, source.kind
+        for record in records:
+            event = reader.line(record) if isinstance(record, str) else reader.entry(record)
+            counts = unparsed if isinstance(event, events.Unparsed) else parsed
+            counts[event.tag] = counts.get(event.tag, 0) + 1
+            at = event.at
+            if at is not None:
+                source.last_line_at = at
+                # A line from the future must not move halts and caps on.
+                if at >= self._soonest_look and at <= now and self._is_due(at):
+                    source.watermark = max(source.watermark, at)
+                    self.look(at)
+            if self._is_mine(kind, event):
+                self._feed(event)
+        for outcome, counted in (("parsed", parsed), ("unparsed", unparsed)):
+            for tag, count in counted.items():
+                self.tally.lines(name, daemon_of(tag), outcome, count)
+        if begun and self.counters_since is None:
+            self.counters_since = source.last_line_at
+
+    def _feed(self, event: AnyEvent) -> None:
+        counted = self.correlator.feed(event)
+        guard = self.guard
+        if guard is None:
+            return
+        if counted is not None:
+            if isinstance(counted, Classified):
+                at = counted.attempt.at
+                guard.see(counted, self.correlator.last_at if at is None else at)
+            else:
+                guard.unfiltered(counted.stream, counted.queue_id, counted.text, counted.at)
+        elif isinstance(event, events.MilterUnreachable | events.BindFailed):
+            egress, stream = self._routes.egress(event.tag)
+            guard.signal(event, stream, egress, self.correlator.last_at if event.at is None else event.at)
+        elif isinstance(event, events.Suppressed):
+            self.suppressed_at = event.at
+
+    @staticmethod
+    def _is_mine(kind: SourceKind, event: AnyEvent) -> bool:
+        if kind is SourceKind.BOTH:
+            return True
+        signing = isinstance(event, _SIGNING) or event.tag == "opendkim"
+        return signing if kind is SourceKind.OPENDKIM else not signing

@@ -1,0 +1,202 @@
+"""Builds the State that people see from counters, sources and what was observed. Pure: same input, same page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from msgspec import Struct
+
+from pwmtad.config import Settings, StreamSettings
+from pwmtad.core.observe import Observer, SourceReading
+from pwmtad.core.tally import Readings
+from pwmtad.core.warmup import warmup_day
+from pwmtad.model.counters import AttemptCounts, AttemptKey, MessageCounts
+from pwmtad.model.names import Instant
+from pwmtad.model.observed import Observed
+from pwmtad.model.state import (
+    Coverage,
+    Finding,
+    Level,
+    MixRow,
+    ReasonRow,
+    ReloadState,
+    SourceState,
+    State,
+    StoreState,
+    StreamState,
+)
+
+MAX_REASONS: Final = 50
+"""Rows of the state; a person reads ten, a script may want some more. The store has them all."""
+_NO_ATTEMPTS: Final = AttemptCounts()
+_NO_MESSAGES: Final = MessageCounts()
+
+
+class About(Struct, frozen=True):
+    """Facts about the process itself."""
+
+    version: str
+    host: str
+    started_at: Instant
+    ticks: int
+    tick_s: float
+    places: dict[str, str]
+    """Where each source reads, by its name."""
+
+
+def build_state(
+    *,
+    about: About,
+    settings: Settings,
+    observer: Observer,
+    observed: Observed,
+    store: StoreState,
+    reload: ReloadState,
+    now: Instant,
+) -> State:
+    """Return everything at `now`."""
+    readings = observer.tally.readings(now)
+    sources = tuple(
+        _source(name, source, about.places.get(name, name), observer.tally.line_totals())
+        for name, source in observer.sources.items()
+    )
+    streams = tuple(_stream(name, stream, readings, observed, now) for name, stream in settings.streams.items())
+    findings = tuple(_findings(sources, store, reload, streams, observed))
+    return State(
+        version=about.version,
+        mode=settings.mode,
+        host=about.host,
+        at=now,
+        started_at=about.started_at,
+        summary=summary_of(settings.mode, readings, sources, findings),
+        findings=findings,
+        sources=sources,
+        streams=streams,
+        mix=_mix(readings),
+        reasons=_reasons(observer, now),
+        queue=observed.queue,
+        store=store,
+        reload=reload,
+        open_messages=observer.correlator.open_messages,
+        evicted_messages=observer.correlator.evicted,
+        events=dict(observer.correlator.event_counts),
+        ticks=about.ticks,
+        tick_s=about.tick_s,
+    )
+
+
+def summary_of(mode: str, readings: Readings, sources: Iterable[SourceState], findings: Iterable[Finding]) -> str:
+    """Return the tick's sentence: one line for `systemctl status`."""
+    behind = [source for source in sources if not source.caught_up]
+    hour = status_counts(readings.hour.attempts)
+    parts = [
+        f"{mode}: last hour {hour.get('sent', 0)} sent, {hour.get('deferred', 0)} deferred, {hour.get('bounced', 0)} bounced"
+    ]
+    for source in behind:
+        share = "" if source.progress is None else f" ({source.progress:.0%})"
+        parts.append(f"cannot read {source.name}" if source.error else f"reading {source.name}{share}")
+    worst = [finding for finding in findings if finding.level in (Level.ERROR, Level.UNKNOWN)]
+    if worst:
+        parts.append(f"{len(worst)} finding{'s' if len(worst) > 1 else ''}: {worst[0].text}")
+    return "; ".join(parts)
+
+
+def status_counts(attempts: Mapping[AttemptKey, AttemptCounts]) -> dict[str, int]:
+    """Sum attempts of campaign and other mail (not of notifications) by status."""
+    sums: dict[str, int] = {}
+    for key, counts in attempts.items():
+        sums[key.status] = sums.get(key.status, 0) + counts.first + counts.retries
+    return sums
+
+
+def first_attempts(attempts: Mapping[AttemptKey, AttemptCounts], stream: str) -> int:
+    """Sum the first attempts of a stream."""
+    return sum(counts.first for key, counts in attempts.items() if key.stream == stream)
+
+
+def _source(name: str, source: SourceReading, place: str, totals: Mapping[tuple[str, str, str], int]) -> SourceState:
+    own = {key: count for key, count in totals.items() if key[0] == name}
+    return SourceState(
+        name=name,
+        where=place,
+        caught_up=source.caught_up,
+        lines=sum(own.values()),
+        unparsed=sum(count for key, count in own.items() if key[2] == "unparsed"),
+        last_line_at=source.last_line_at,
+        watermark=source.watermark,
+        cut_lines=source.health.cut_lines,
+        gaps=source.health.gaps,
+        rotations=source.health.rotations,
+        error=source.health.error,
+        progress=source.health.progress if not source.caught_up else None,
+    )
+
+
+def _stream(name: str, stream: StreamSettings, readings: Readings, observed: Observed, now: Instant) -> StreamState:
+    start = observed.warmup_starts.get(name)
+    problem = observed.warmup_problems.get(name)
+    day = warmup_day(start, now) if start is not None else None
+    if start is None and problem is None:
+        problem = "the warmup start was not read yet"
+    elif start is not None and day is None:
+        problem = "the warmup start lies in the future"
+    return StreamState(
+        name=name,
+        warmup_day=day,
+        warmup_problem=problem,
+        pool=tuple(member for member in observed.pool if member in stream.egresses) if stream.pool else (),
+        pool_allowed=len(stream.egresses_at(day)) if stream.pool and day is not None else None,
+        egresses=tuple(stream.egresses),
+        window_per_hour=stream.warmup.window_ladder_per_hour.value_at(day) if day is not None else None,
+        ceiling_per_day=stream.ceiling_per_day,
+        first_attempts_hour=first_attempts(readings.hour.attempts, name),
+        first_attempts_utc_day=first_attempts(readings.utc_day.attempts, name),
+        coverage=Coverage(
+            hour=readings.hour.messages.get(name, _NO_MESSAGES),
+            day=readings.day.messages.get(name, _NO_MESSAGES),
+            utc_day=readings.utc_day.messages.get(name, _NO_MESSAGES),
+        ),
+    )
+
+
+def _mix(readings: Readings) -> tuple[MixRow, ...]:
+    keys = readings.day.attempts.keys() | readings.utc_day.attempts.keys() | readings.hour.attempts.keys()
+    return tuple(
+        MixRow(
+            key,
+            readings.hour.attempts.get(key, _NO_ATTEMPTS),
+            readings.day.attempts.get(key, _NO_ATTEMPTS),
+            readings.utc_day.attempts.get(key, _NO_ATTEMPTS),
+        )
+        for key in sorted(keys)
+    )
+
+
+def _reasons(observer: Observer, now: Instant) -> tuple[ReasonRow, ...]:
+    counted = sorted(observer.tally.reasons(now).items(), key=lambda item: (-item[1], item[0]))
+    return tuple(ReasonRow(key.stream, key.status, key.reply_class, key.reason, count) for key, count in counted[:MAX_REASONS])
+
+
+def _findings(
+    sources: Iterable[SourceState],
+    store: StoreState,
+    reload: ReloadState,
+    streams: Iterable[StreamState],
+    observed: Observed,
+) -> Iterable[Finding]:
+    if store.error is not None:
+        yield Finding(Level.ERROR, "store_failing", store.error, store.url)
+    if reload.error is not None:
+        text = f"the last reload changed nothing: {reload.error}"
+        yield Finding(Level.ERROR, "reload_failed", text, reload.file)
+    for source in sources:
+        if source.error is not None:
+            yield Finding(Level.UNKNOWN, "source_unreadable", source.error, source.name)
+        if source.gaps:
+            text = f"lines may have been missed {source.gaps} time(s): the log rotated further than could be followed"
+            yield Finding(Level.WARNING, "log_gap", text, source.name)
+    for stream in streams:
+        if stream.warmup_problem is not None:
+            yield Finding(Level.UNKNOWN, "warmup_start_unknown", stream.warmup_problem, stream.name)
+    yield from observed.findings
