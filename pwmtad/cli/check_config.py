@@ -12,6 +12,7 @@ from typing import Final, TypeAlias
 import click
 from msgspec.structs import asdict
 
+from pwmtad.adapters.config_files import check_named_files
 from pwmtad.config import Settings, load_settings
 from pwmtad.model.errors import ConfigError, PwmtadError
 
@@ -23,7 +24,7 @@ EXIT_UNREADABLE: Final = 2
 ExtraCheck: TypeAlias = Callable[[Settings | None], Iterable[ConfigError]]
 """A check of what the configuration names (rules files). Gets None if the configuration itself has mistakes."""
 
-EXTRA_CHECKS: Final[tuple[ExtraCheck, ...]] = ()
+EXTRA_CHECKS: Final[tuple[ExtraCheck, ...]] = (check_named_files,)
 """Run by the command, in this order, after the settings' own checks."""
 
 

@@ -20,6 +20,8 @@ class Observed(Struct, frozen=True):
     """By stream."""
     warmup_problems: dict[str, str] = field(default_factory=dict)
     """By stream: why its start is not known, in words."""
+    milter_accepts: bool | None = None
+    """Whether mail passes when a milter can't be reached (milter_default_action=accept); None if not known."""
     findings: tuple[Finding, ...] = ()
 
 
@@ -30,6 +32,7 @@ class PostfixView(Struct, frozen=True):
     """The smtp services of master.cf; None if it was not or could not be read."""
     pool: tuple[str, ...] = ()
     """Members of the randmap pool; empty if there is none."""
+    milter_accepts: bool | None = None
     findings: tuple[Finding, ...] = ()
     """What is wrong, could not be read, or is missing in Postfix's own settings."""
 

@@ -141,7 +141,7 @@ def sample_state() -> State:
         reasons=tuple(ReasonRow(*row) for row in _REASONS),
         queue=QueueState(incoming=2, active=14, deferred=1846, hold=0, maildrop=None, problem="no permission to read maildrop"),
         store=StoreState("sqlite:/var/lib/pwmtad/pwmtad.db", AT - 0.4, 277_000, 0, None),
-        reload=ReloadState("/etc/pwmtad.toml", AT - 7200, 1, 0, None),
+        reload=ReloadState("/etc/pwmtad/pwmtad.toml", AT - 7200, 1, 0, None),
         open_messages=1893,
         evicted_messages=0,
         events={"attempt": 5121, "queued": 3991, "removed": 1740, "signed": 1675, "unparsed": 12},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from random import Random
 from typing import Final
 
@@ -12,12 +13,21 @@ from tests.tools.loggen.model import JOURNAL, MAIL_LOG, Egress, Host, HostConfig
 _CACHE_S: Final = 2.0
 """smtp_connection_cache_time_limit (postconf(5)): a connection is kept this long for the next message."""
 _CACHE_USES: Final = 100
-_SESSIONS_KEPT: Final = 20_000
+_CONNECTIONS_KEPT: Final = 20_000
 _PROCESSES: Final = 8
 _TLS: Final = (
     "25: TLSv1.3 with cipher TLS_AES_256_GCM_SHA384 (256/256 bits) key-exchange X25519 server-signature ECDSA (prime256v1) "
     "server-digest SHA256"
 )
+
+
+@dataclass(slots=True)
+class Connection:
+    """An SMTP connection that smtp(8) keeps for the next message to the same host."""
+
+    process: str
+    kept_until: float
+    uses: int = 1
 
 
 class SmtpAgents:
@@ -29,41 +39,42 @@ class SmtpAgents:
         self._log = engine.log
         self._pids = pids
         self._random = rng.random
-        self._sessions: dict[tuple[str, str], list[float]] = {}
-        self._smtp_pids: dict[str, list[int]] = {}
+        self._connections: dict[tuple[str, str], Connection] = {}
+        self._processes: dict[str, list[str]] = {}
 
     def forget(self) -> None:
         """As after `postfix reload`: new processes, no connections."""
-        self._sessions.clear()
-        self._smtp_pids.clear()
+        self._connections.clear()
+        self._processes.clear()
 
-    def pid_of(self, egress: Egress) -> int:
-        """The process that takes the next delivery of this egress."""
-        pids = self._smtp_pids.get(egress.name)
-        if pids is None:
-            pids = self._smtp_pids[egress.name] = [self._pids.new() for _ in range(_PROCESSES)]
+    def process(self, egress: Egress) -> str:
+        """`tag[pid]` of the process that takes the next delivery of this egress; now and then it is a new one."""
+        processes = self._processes.get(egress.name)
+        if processes is None:
+            processes = self._processes[egress.name] = [self._new(egress) for _ in range(_PROCESSES)]
         spot = int(self._random() * 128)
-        if spot >= _PROCESSES:
-            return pids[spot % _PROCESSES]
-        pids[spot] = self._pids.new()
-        return pids[spot]
+        if spot < _PROCESSES:
+            processes[spot] = self._new(egress)
+        return processes[spot % _PROCESSES]
 
-    def connection(self, now: float, egress: Egress, host: Host) -> tuple[int, int]:
-        """(pid, conn_use) of a connection to the host: a cached one, or a new one with its TLS line."""
+    def connection(self, now: float, egress: Egress, host: Host) -> Connection:
+        """A connection to the host: a cached one, or a new one with its TLS line."""
         key = (egress.name, host.name)
-        session = self._sessions.get(key)
-        if session is not None and session[1] > now and session[2] < _CACHE_USES:
-            session[1] = now + _CACHE_S
-            session[2] += 1
-            return int(session[0]), int(session[2])
-        pid = self.pid_of(egress)
-        if len(self._sessions) > _SESSIONS_KEPT:
-            self._sessions.clear()
-        self._sessions[key] = [pid, now + _CACHE_S, 1]
+        connection = self._connections.get(key)
+        if connection is not None and connection.kept_until > now and connection.uses < _CACHE_USES:
+            connection.kept_until = now + _CACHE_S
+            connection.uses += 1
+            return connection
+        if len(self._connections) > _CONNECTIONS_KEPT:
+            self._connections.clear()
+        connection = self._connections[key] = Connection(self.process(egress), now + _CACHE_S)
         if self._tls_log:
-            line = f"{egress.tag}/smtp[{pid}]: Untrusted TLS connection established to {host.label}:{_TLS}"
+            line = f"{connection.process}: Untrusted TLS connection established to {host.label}:{_TLS}"
             self._log((now + 0.01, self._place, line, None))
-        return pid, 1
+        return connection
+
+    def _new(self, egress: Egress) -> str:
+        return f"{egress.tag}/smtp[{self._pids.new()}]"
 
 
 def timings(rng: Random, count: int) -> list[Timing]:
@@ -74,7 +85,8 @@ def timings(rng: Random, count: int) -> list[Timing]:
         connect, send = rng.lognormvariate(-1.2, 0.6), rng.lognormvariate(-0.6, 0.7)
         tail = f"/{_short(active)}/{_short(connect)}/{_short(send)}"
         total = queued + active + connect + send
-        found.append(Timing(_short(total), _short(queued) + tail, 0.02 + active + connect + send, tail, 0.02 + connect + send))
+        text = f"delay={_short(total)}, delays={_short(queued)}{tail}"
+        found.append(Timing(text, 0.02 + active + connect + send, tail, 0.02 + connect + send))
     return found
 
 

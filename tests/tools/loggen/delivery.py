@@ -173,61 +173,61 @@ class Delivery:
         return self._contact(now, message, recipient, egress, reply)
 
     def _deliver_unbound(self, now: float, message: Message, recipient: Recipient, egress: Egress) -> tuple[float, str]:
-        pid = self._agents.pid_of(egress)
-        warning = f"{egress.tag}/smtp[{pid}]: warning: smtp_connect_addr: bind {egress.ip}: Cannot assign requested address"
+        process = self._agents.process(egress)
+        warning = f"{process}: warning: smtp_connect_addr: bind {egress.ip}: Cannot assign requested address"
         self._log((now + 0.004, self._place, warning, ("bind_failed", egress.stream)))
         if self.unbound[egress.name]:
-            self._log((now + 0.0041, self._place, f"{egress.tag}/smtp[{pid}]: server configuration error", None))
+            self._log((now + 0.0041, self._place, f"{process}: server configuration error", None))
             reply = BIND_FAILED
         else:
             reply = self._answers[recipient.domain.receiver](now, egress, message, recipient)
-        return self._contact(now, message, recipient, egress, reply, pid)
+        return self._contact(now, message, recipient, egress, reply, process)
 
     def _contact(
-        self, now: float, message: Message, recipient: Recipient, egress: Egress, reply: Reply, pid: int = 0
+        self, now: float, message: Message, recipient: Recipient, egress: Egress, reply: Reply, process: str = ""
     ) -> tuple[float, str]:
         """The lines of one attempt whose end is known."""
-        timing = self._timings[int(self._random() * _TABLE)]
         hosts = recipient.domain.hosts
         how = reply.how
-        uses = 1
+        host = hosts[-1] if reply.every_host else hosts[0]
+        relay = "none" if how is UNREACHED else host.relay
+        if not process:
+            if how is ACCEPTED or how is SAID:
+                connection = self._agents.connection(now, egress, host)
+                process = connection.process
+                if connection.uses > 1:
+                    relay = f"{relay}, conn_use={connection.uses}"
+            else:
+                process = self._agents.process(egress)
+        timing = self._timings[int(self._random() * _TABLE)]
+        if message.tries:
+            age = int(now - message.born)
+            delays, done = f"delay={age}, delays={age}{timing.tail}", now + timing.tail_s
+        else:
+            delays, done = timing.text, now + timing.total_s
         if how is ACCEPTED:
-            host = hosts[0]
-            if not pid:
-                pid, uses = self._agents.connection(now, egress, host)
             self._made = made = (self._made + 1) % _TABLE
             text = self._tokens[made].join(reply.halves)
         else:
-            host = hosts[-1] if reply.every_host else hosts[0]
-            pid = pid or self._agents.pid_of(egress)
             text = self._render(reply, recipient, egress, host)
-        if message.tries:
-            age = int(now - message.born)
-            delay, delays, done = str(age), f"{age}{timing.tail}", now + timing.tail_s
-        else:
-            delay, delays, done = timing.delay, timing.delays, now + timing.total_s
-        tag = f"{egress.tag}/smtp[{pid}]"
-        if how is not ACCEPTED:
-            self._say_more(done, tag, message, recipient, egress, reply, text)
-        relay = "none" if how is UNREACHED else host.relay
-        conn = f", conn_use={uses}" if uses > 1 else ""
+            self._say_more(done, process, message, recipient, egress, reply, text)
         line = (
-            f"{tag}: {message.queue_id}: to=<{recipient.address}>, relay={relay}{conn}, delay={delay}, delays={delays}, "
-            f"dsn={reply.enhanced}, status={reply.status} ({text})"
+            f"{process}: {message.queue_id}: to=<{recipient.address}>, relay={relay}, {delays}, dsn={reply.enhanced}, "
+            f"status={reply.status} ({text})"
         )
         self._log((done, self._place, line, self._note(message, recipient, egress, reply)))
         return done, reply.status
 
     def _say_more(
-        self, done: float, tag: str, message: Message, recipient: Recipient, egress: Egress, reply: Reply, text: str
+        self, done: float, process: str, message: Message, recipient: Recipient, egress: Egress, reply: Reply, text: str
     ) -> None:
         """What goes with a failure: lines without `to=`, and the site's suspension."""
         if reply.every_host:
             for place, host in enumerate(recipient.domain.hosts[:-1]):
-                line = f"{tag}: {message.queue_id}: {self._render(reply, recipient, egress, host)}"
+                line = f"{process}: {message.queue_id}: {self._render(reply, recipient, egress, host)}"
                 self._log((done - 0.003 + place * 0.001, self._place, line, ("interim", egress.stream)))
         elif text.startswith("connect to "):
-            self._log((done - 0.0001, self._place, f"{tag}: {text}", ("connect_failed", egress.stream)))
+            self._log((done - 0.0001, self._place, f"{process}: {text}", ("connect_failed", egress.stream)))
         if reply.kills_site and self._random() < _SUSPENDED_SHARE:
             self._sites[egress.name, recipient.domain.name] = (done + self._config.minimal_backoff_s, text)
 

@@ -37,7 +37,7 @@ class QueueIds(Protocol):
 
 
 class LongIds:
-    """`4jYS5G4dRNzJB4C`: seconds, microseconds, `z`, inode."""
+    """`4jYS5G4dRNzJB4C`: seconds (six digits since 1982), microseconds, `z`, inode."""
 
     def __init__(self, first_inode: int) -> None:
         self._inode = first_inode

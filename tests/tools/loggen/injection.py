@@ -66,7 +66,7 @@ class Injection:
         session.uses += 1
         queue_id = self._new_id(now)
         client = session.client
-        self._log((now, self._place, f"{session.head}{queue_id}: client={client}", ("injected", stream.name)))
+        self._log((now, self._place, f"{session.head}{queue_id}: client={client}", session.note))
         signed = self._clean(now, stream, queue_id, client, session.milter_down)
         self._queue(now, queue_id, sender, size, recipients, signed)
 
@@ -86,7 +86,8 @@ class Injection:
 
     def _connect(self, now: float, stream: Stream) -> Session:
         client = f"{stream.client_host}[{stream.client_ip}]"
-        session = Session(f"{stream.smtpd_tag}[{self._new_pid()}]: ", client, now, milter_down=self.milter_down)
+        head = f"{stream.smtpd_tag}[{self._new_pid()}]: "
+        session = Session(head, client, ("injected", stream.name), now, milter_down=self.milter_down)
         self._log((now, self._place, f"{session.head}connect from {client}", None))
         if session.milter_down:
             text = f"{session.head}warning: connect to Milter service {MILTER}: Connection refused"

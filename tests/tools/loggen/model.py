@@ -203,10 +203,9 @@ Answer: TypeAlias = Callable[[float, Egress, Message, Recipient], Reply]
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """Ready-made `delays=` texts: of a first attempt, and the part behind `a/` of a retry."""
+    """Ready-made delays: `delay=D, delays=a/b/c/d` of a first attempt, and `/b/c/d` for a retry."""
 
-    delay: str
-    delays: str
+    text: str
     total_s: float
     tail: str
     tail_s: float
@@ -219,6 +218,8 @@ class Session:
     head: str
     client: str
     """`host[ip]`."""
+    note: tuple[str, str]
+    """What goes with each message submitted over it."""
     used_at: float
     uses: int = 0
     milter_down: bool = False

@@ -96,7 +96,7 @@ def test_what_the_example_shows_as_defaults_are_the_defaults() -> None:
     text = EXAMPLE.read_text(encoding="utf-8")
     shared_tables = text[: text.index("# ---- Streams")]
     uncommented = re.sub(r"(?m)^# ([a-z_]+ = .*)$", r"\1", shared_tables)
-    raw = tomllib.loads(re.sub(r"(?m)^(password_file|files|postfix = \"journal).*$", "", uncommented))
+    raw = tomllib.loads(re.sub(r"(?m)^(password_file|files|stop_files|postfix = \"journal).*$", "", uncommented))
     assert Settings() == load(toml_of(raw))
 
 

@@ -1,0 +1,324 @@
+"""The daemon's HTTP face: metrics, health and state on a TCP address, and the same on the command line's Unix socket.
+
+In: GET only, bounded in size, time and number. Out: what the numbers mean, and any change: requests that change something
+belong on the socket alone, whose mode (0660) says who may.
+
+    /               one page for people, with links to the others
+    /metrics        Prometheus text or OpenMetrics, by the Accept header
+    /healthz        200 while ticks finish, else 503 and why
+    /readyz         200 when the counters are the truth now, else 503 and why
+    /api/v1/state   the State as JSON (core/state_json.py)
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import socket as sockets
+import stat
+from collections.abc import Awaitable, Callable
+from typing import Final, Protocol, TypeAlias
+
+import structlog
+from aiohttp import web
+from typing_extensions import override
+
+from pwmtad.core import state_json
+from pwmtad.core.overview import overview_page
+from pwmtad.model.errors import PwmtadError
+from pwmtad.model.names import Instant
+from pwmtad.model.state import Snapshot
+
+_ANSWER_TIMEOUT_S: Final = 10.0
+"""From request to last byte; Prometheus gives a scrape 10 s by default (scrape_timeout)."""
+_IDLE_TIMEOUT_S: Final = 75.0
+"""A connection without a whole request is closed; above Prometheus's default interval of 60 s, so that it can be kept."""
+_MAX_LINE_BYTES: Final = 4096
+_MAX_HEADERS: Final = 64
+"""Own choice: requests of scrapers and browsers have some 20 headers and 1 KiB."""
+_MAX_CONNECTIONS: Final = 64
+"""Own choice: scrapers, probes and people of one host; each may hold one exposition (up to 1 MiB)."""
+_BACKLOG: Final = 16
+_SOCKET_MODE: Final = 0o660
+_STOP_TIMEOUT_S: Final = 2.0
+_HEADERS: Final = {
+    "Server": "pwmtad",  # no version for strangers
+    "Cache-Control": "no-store",
+    "X-Content-Type-Options": "nosniff",
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'",
+}
+
+_log = structlog.get_logger()
+_Handler: TypeAlias = Callable[[web.BaseRequest], Awaitable[web.Response]]
+
+
+class ListenError(PwmtadError):
+    """An address or socket can't be listened on; the text says which, why, and what to do."""
+
+
+class Exposition(Protocol):
+    """What serves /metrics."""
+
+    def observe(self, snapshot: Snapshot) -> None:
+        """See every snapshot that is taken, in order: each brings the durations of ticks since the one before."""
+        ...
+
+    def exposition(self, snapshot: Snapshot, accept: str) -> tuple[bytes, str]:
+        """Return body and content type; called in a thread, because it may take 0.2 s."""
+        ...
+
+
+class HttpApi:
+    """Serves snapshots. `listen` is `HOST:PORT` (IPv6 with or without brackets); `socket` a path, or None for no socket."""
+
+    def __init__(
+        self,
+        snapshot: Callable[[], Snapshot],
+        *,
+        listen: str,
+        socket: str | None,
+        max_tick_age_s: float,
+        now: Callable[[], Instant],
+        metrics: Exposition,
+        answer_timeout_s: float = _ANSWER_TIMEOUT_S,
+        idle_timeout_s: float = _IDLE_TIMEOUT_S,
+    ) -> None:
+        self._take_snapshot = snapshot
+        self._listen = listen
+        self._socket = socket
+        self._max_tick_age_s = max_tick_age_s
+        self._now = now
+        self._metrics = metrics
+        self._answer_timeout_s = answer_timeout_s
+        self._idle_timeout_s = idle_timeout_s
+        self._servers: list[asyncio.Server] = []
+        self._http: web.Server | None = None
+        self._own_socket: tuple[str, int] | None = None
+        self._routes: Final[dict[str, _Handler]] = {
+            "/": self._overview,
+            "/metrics": self._serve_metrics,
+            "/healthz": self._healthz,
+            "/readyz": self._readyz,
+            "/api/v1/state": self._state,
+        }
+
+    @property
+    def addresses(self) -> tuple[tuple[str, int], ...]:
+        """Host and port of each TCP socket that is listened on; tells the port where 0 was asked for."""
+        names = [listener.getsockname() for server in self._servers for listener in server.sockets]
+        return tuple((name[0], name[1]) for name in names if not isinstance(name, str))
+
+    @property
+    def connections(self) -> int:
+        """Clients that are connected now, on both."""
+        return 0 if self._http is None else len(self._http.connections)
+
+    async def start(self) -> None:
+        """Listen on both or on neither. Raises ListenError."""
+        self._http = web.Server(self._answer)
+        try:
+            await self._listen_tcp(self._http)
+            if self._socket is not None:
+                await self._listen_unix(self._http, self._socket)
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def stop(self) -> None:
+        """Stop listening, let answers in progress finish, remove the socket. Harmless if not started."""
+        servers, self._servers = self._servers, []
+        for server in servers:
+            server.close()
+        http, self._http = self._http, None
+        if http is not None:
+            http.pre_shutdown()
+            await http.shutdown(_STOP_TIMEOUT_S)
+        own, self._own_socket = self._own_socket, None
+        if own is not None:
+            _remove_if_same(*own)
+
+    # -- listening
+
+    async def _listen_tcp(self, http: web.Server) -> None:
+        host, _, port = self._listen.rpartition(":")
+        host = host.removeprefix("[").removesuffix("]")
+        loop = asyncio.get_running_loop()
+        try:
+            server = await loop.create_server(self._protocols(http), host, int(port), backlog=_BACKLOG)
+        except OSError as error:
+            raise ListenError(f"can't listen on {self._listen}: {_tcp_advice(port, error)}") from error
+        self._servers.append(server)
+
+    async def _listen_unix(self, http: web.Server, path: str) -> None:
+        try:
+            listener, inode = _open_unix(path)
+        except OSError as error:
+            raise ListenError(f"can't listen on {path}: {_unix_advice(path, error)}") from error
+        self._own_socket = (path, inode)
+        loop = asyncio.get_running_loop()
+        self._servers.append(await loop.create_unix_server(self._protocols(http), sock=listener, backlog=_BACKLOG))
+
+    def _protocols(self, http: web.Server) -> Callable[[], web.RequestHandler]:
+        loop = asyncio.get_running_loop()
+        return lambda: _Connection(
+            http,
+            loop=loop,
+            access_log=None,  # type: ignore[arg-type]  # documented to switch it off
+            keepalive_timeout=self._idle_timeout_s,
+            lingering_time=0.0,
+            max_line_size=_MAX_LINE_BYTES,
+            max_field_size=_MAX_LINE_BYTES,
+            max_headers=_MAX_HEADERS,
+        )
+
+    # -- answering
+
+    async def _answer(self, request: web.BaseRequest) -> web.Response:
+        response = _words("not started", status=503)
+        try:
+            async with asyncio.timeout(self._answer_timeout_s):
+                response = await self._response(request)
+                response.headers.update(_HEADERS)
+                await response.prepare(request)
+                await response.write_eof()
+        except TimeoutError:
+            # The client does not read. What it got is no whole answer; closing says so.
+            if request.transport is not None:
+                request.transport.abort()
+        return response
+
+    async def _response(self, request: web.BaseRequest) -> web.Response:
+        handler = self._routes.get(request.path)
+        if handler is None:
+            return _words("there is only " + ", ".join(self._routes), status=404)
+        if request.method not in ("GET", "HEAD"):
+            return _words("only GET is served here", status=405, headers={"Allow": "GET, HEAD"})
+        try:
+            return await handler(request)
+        except Exception:
+            _log.exception("request_failed", path=request.path)
+            return _words("this failed; the daemon's log says why", status=500)
+
+    def _snapshot(self) -> Snapshot:
+        snapshot = self._take_snapshot()
+        self._metrics.observe(snapshot)
+        return snapshot
+
+    async def _serve_metrics(self, request: web.BaseRequest) -> web.Response:
+        snapshot = self._snapshot()  # on the loop, where ingest can't change it meanwhile
+        accept = ",".join(request.headers.getall("Accept", []))
+        body, content_type = await asyncio.to_thread(self._metrics.exposition, snapshot, accept)
+        return web.Response(body=body, headers={"Content-Type": content_type})
+
+    async def _healthz(self, _request: web.BaseRequest) -> web.Response:
+        age_s = self._now() - self._snapshot().state.at
+        if age_s <= self._max_tick_age_s:
+            return _words("ok")
+        return _words(f"no tick has finished for {age_s:.0f} s (limit {self._max_tick_age_s:.0f} s)", status=503)
+
+    async def _readyz(self, _request: web.BaseRequest) -> web.Response:
+        snapshot = self._snapshot()
+        if snapshot.ready:
+            return _words("ready")
+        return _words("\n".join(("not ready:", *snapshot.not_ready)), status=503)
+
+    async def _state(self, _request: web.BaseRequest) -> web.Response:
+        return web.Response(body=state_json.encode(self._snapshot().state) + b"\n", content_type="application/json")
+
+    async def _overview(self, _request: web.BaseRequest) -> web.Response:
+        return web.Response(text=overview_page(self._snapshot()), content_type="text/html")
+
+
+class _Connection(web.RequestHandler):
+    """One client; aiohttp's, but for the number of them and for the answer to what is no HTTP."""
+
+    __slots__ = ()
+
+    @override
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        if self._manager is not None and len(self._manager.connections) > _MAX_CONNECTIONS:
+            self.force_close()
+
+    @override
+    def handle_error(
+        self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
+    ) -> web.StreamResponse:
+        """Answer without quoting the request or the versions of what runs here."""
+        del request, exc, message
+        response = _words("bad request", status=status, headers=_HEADERS)
+        response.force_close()
+        return response
+
+
+def _words(text: str, *, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
+    return web.Response(text=text + "\n", status=status, headers=headers)
+
+
+def _open_unix(path: str) -> tuple[sockets.socket, int]:
+    """Bind a listening socket with its mode already set, and return it with its inode.
+
+    A socket that nobody listens on is what a crash left behind, and is replaced; one that answers is another daemon's.
+    """
+    _remove_stale(path)
+    opened = sockets.socket(sockets.AF_UNIX, sockets.SOCK_STREAM | sockets.SOCK_CLOEXEC)
+    try:
+        opened.setblocking(False)
+        opened.bind(path)
+        # Before listen() nobody can connect, so there is no moment with the umask's mode.
+        os.chmod(path, _SOCKET_MODE)
+        return opened, os.stat(path).st_ino
+    except OSError:
+        opened.close()
+        raise
+
+
+def _remove_stale(path: str) -> None:
+    try:
+        found = os.lstat(path)
+    except FileNotFoundError:
+        return
+    if not stat.S_ISSOCK(found.st_mode):
+        raise FileExistsError(errno.EEXIST, "there is a file that is no socket")
+    with sockets.socket(sockets.AF_UNIX, sockets.SOCK_STREAM) as probe:
+        probe.setblocking(False)
+        try:
+            probe.connect(path)
+        except ConnectionRefusedError:
+            os.unlink(path)
+        except BlockingIOError:  # somebody listens, and its queue is full
+            raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE)) from None
+        else:
+            raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
+
+
+def _remove_if_same(path: str, inode: int) -> None:
+    """Remove our own socket; not one that another daemon has put in its place."""
+    try:
+        if os.lstat(path).st_ino == inode:
+            os.unlink(path)
+    except OSError:
+        pass  # systemd may have removed the directory already
+
+
+def _tcp_advice(port: str, error: OSError) -> str:
+    advice = {
+        errno.EADDRINUSE: f"the address is in use, perhaps by another pwmtad. `ss -ltnp 'sport = :{port}'` says by whom",
+        errno.EADDRNOTAVAIL: "this host has no such address",
+        errno.EACCES: "ports below 1024 need a privilege that pwmtad does without",
+    }
+    reason = advice.get(error.errno or 0, error.strerror or str(error))
+    return f"{reason}. The address is http.listen of the configuration"
+
+
+def _unix_advice(path: str, error: OSError) -> str:
+    folder = os.path.dirname(path)
+    advice = {
+        errno.EADDRINUSE: "another pwmtad listens there",
+        errno.EEXIST: "there is a file that is no socket; it was left alone",
+        errno.ENOENT: f"there is no directory {folder} (systemd makes it: RuntimeDirectory=pwmtad)",
+        errno.EACCES: f"this user may not write to {folder}",
+    }
+    reason = advice.get(error.errno or 0, error.strerror or str(error))
+    return f"{reason}. The path is http.socket of the configuration"

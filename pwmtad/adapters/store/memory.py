@@ -1,0 +1,96 @@
+"""A store that forgets when the process ends: for runs that must leave nothing behind, and for tests.
+
+It holds the same rows as the databases do, by the same translation, so it neither shares a mutable `OpenMessage` with its
+caller nor keeps a text that they would change. The contract tests run against it as against them.
+"""
+
+from __future__ import annotations
+
+from operator import itemgetter
+from typing import Final
+
+from pwmtad.adapters.store.retention import (
+    BUCKET_TABLES,
+    DEFAULT_KEEP,
+    Keep,
+    Merge,
+    coarse_span,
+    first_reason_day,
+    merges,
+)
+from pwmtad.adapters.store.rows import Row, add, changes_of, ledger_of, load_arguments
+from pwmtad.model.ledger import Commit, Ledger
+from pwmtad.model.names import Instant
+
+_KEY_COLUMNS: Final = {
+    "checkpoints": 1,
+    "attempts": 7,
+    "messages": 3,
+    "attempt_totals": 5,
+    "message_totals": 1,
+    "reasons": 5,
+    "lines": 3,
+    "open_messages": 1,
+    "domains": 1,
+    "meta": 1,
+}
+
+
+class MemoryStore:
+    """A `Store` in memory. Nothing can fail; `open` and `close` keep what is stored, as a database would."""
+
+    def __init__(self, *, keep: Keep = DEFAULT_KEEP) -> None:
+        self._keep = keep
+        self._tables: dict[str, dict[Row, Row]] = {table: {} for table in _KEY_COLUMNS}
+
+    async def open(self) -> None:
+        """Do nothing."""
+
+    async def close(self) -> None:
+        """Do nothing: what is stored stays for the next `open`."""
+
+    async def load(self, since: Instant) -> Ledger:
+        """Return what was committed so far."""
+        rows: dict[str, list[Row]] = {table: self._rows(table) for table in _KEY_COLUMNS}
+        for table in BUCKET_TABLES:
+            rows[table] = [row for row in rows[table] if row[0] + row[1] > since]
+        for table in ("attempt_totals", "message_totals"):
+            rows[table] = [(0, 0, *row) for row in rows[table]]
+        (first_day,) = load_arguments("reasons", since)
+        rows["reasons"] = [row for row in rows["reasons"] if row[0] >= first_day]
+        rows["open_messages"] = [(row[0], row[2]) for row in sorted(rows["open_messages"], key=itemgetter(1, 0))]
+        rows["domains"].sort(key=itemgetter(2, 0))
+        return ledger_of(rows)
+
+    async def commit(self, commit: Commit) -> None:
+        """Apply `commit`; it has no await, so nobody sees half of it."""
+        for verb, table, rows in changes_of(commit):
+            stored, columns = self._tables[table], _KEY_COLUMNS[table]
+            for row in rows:
+                key, values = row[:columns], row[columns:]
+                if verb == "add":
+                    stored[key] = add(stored.get(key), values)
+                elif verb == "put":
+                    stored[key] = values
+                else:
+                    stored.pop(key, None)
+
+    async def roll_up(self, now: Instant) -> None:
+        """Merge old buckets and drop old reasons, as `retention` says."""
+        for table in BUCKET_TABLES:
+            for merge in merges(self._keep, now):
+                self._merge(table, merge)
+        first_day = first_reason_day(self._keep, now)
+        reasons = self._tables["reasons"]
+        self._tables["reasons"] = {key: count for key, count in reasons.items() if key[0] >= first_day}
+
+    def _rows(self, table: str) -> list[Row]:
+        return sorted(key + values for key, values in self._tables[table].items())
+
+    def _merge(self, table: str, merge: Merge) -> None:
+        stored = self._tables[table]
+        old = [key for key in stored if key[0] == merge.fine_s and key[1] < merge.before]
+        for key in old:
+            start, _ = coarse_span(merge, key[1])
+            coarse = (merge.coarse_s, start, *key[2:])
+            stored[coarse] = add(stored.get(coarse), stored.pop(key))

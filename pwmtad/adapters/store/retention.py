@@ -1,0 +1,62 @@
+"""How long which detail is kept: minute buckets become hours, hours become days, old reasons go. Pure arithmetic.
+
+A roll-up is done in small steps, each its own transaction and each moving what one coarse bucket covers, so that a commit
+never waits for more than one step, and a crash between steps loses nothing.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+from msgspec import Struct
+
+from pwmtad.model.counters import DAY_S, HOUR_S, MINUTE_S
+from pwmtad.model.names import Instant
+
+BUCKET_TABLES: Final = ("attempts", "messages")
+
+
+class Keep(Struct, frozen=True):
+    """How long detail is kept.
+
+    48 h of minutes: the longest rule looks back hours, and today's and yesterday's UTC day stay exact. 90 d of hours: the
+    warmup ladder and its step-backs. 35 d of reasons: a month's report, with a few days to spare. Days are kept for good.
+    """
+
+    minutes_s: int = 48 * HOUR_S
+    hours_s: int = 90 * DAY_S
+    reasons_days: int = 35
+
+
+DEFAULT_KEEP: Final = Keep()
+
+
+class Merge(NamedTuple):
+    """Buckets of `fine_s` that start before `before` (a multiple of `coarse_s`) become buckets of `coarse_s`."""
+
+    fine_s: int
+    coarse_s: int
+    before: int
+
+
+def merges(keep: Keep, now: Instant) -> tuple[Merge, Merge]:
+    """What to merge at `now`: only coarse buckets that are old enough as a whole, so each is made once."""
+    return (
+        Merge(MINUTE_S, HOUR_S, _floor(now - keep.minutes_s, HOUR_S)),
+        Merge(HOUR_S, DAY_S, _floor(now - keep.hours_s, DAY_S)),
+    )
+
+
+def coarse_span(merge: Merge, fine_start: int) -> tuple[int, int]:
+    """Return [start, end) of the coarse bucket that takes the fine bucket starting at `fine_start`."""
+    start = _floor(fine_start, merge.coarse_s)
+    return start, start + merge.coarse_s
+
+
+def first_reason_day(keep: Keep, now: Instant) -> int:
+    """Return the oldest day (since the epoch, UTC) whose reasons are kept."""
+    return int(now // DAY_S) - keep.reasons_days
+
+
+def _floor(at: float, span_s: int) -> int:
+    return int(at // span_s) * span_s

@@ -1,0 +1,197 @@
+-- Statements of `postgres.py`, by name: those of sqlite.sql with the host in front of the parameters.
+
+-- name: put_checkpoints
+INSERT INTO pwmtad.checkpoints (host, source, checkpoint) VALUES ($1, $2, $3)
+ON CONFLICT (host, source) DO UPDATE SET checkpoint = excluded.checkpoint;
+
+-- name: add_attempts
+INSERT INTO pwmtad.attempt_buckets AS stored
+    (host, span_s, start_at, stream, egress, operator, status, reply_class, first_attempts, retries, notifications)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+ON CONFLICT (host, span_s, start_at, stream, egress, operator, status, reply_class) DO UPDATE SET
+    first_attempts = stored.first_attempts + excluded.first_attempts,
+    retries = stored.retries + excluded.retries,
+    notifications = stored.notifications + excluded.notifications;
+
+-- name: add_messages
+INSERT INTO pwmtad.message_buckets AS stored (host, span_s, start_at, stream, injected, signed, unsigned, expired)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+ON CONFLICT (host, span_s, start_at, stream) DO UPDATE SET
+    injected = stored.injected + excluded.injected,
+    signed = stored.signed + excluded.signed,
+    unsigned = stored.unsigned + excluded.unsigned,
+    expired = stored.expired + excluded.expired;
+
+-- name: add_attempt_totals
+INSERT INTO pwmtad.attempt_totals AS stored
+    (host, stream, egress, operator, status, reply_class, first_attempts, retries, notifications)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+ON CONFLICT (host, stream, egress, operator, status, reply_class) DO UPDATE SET
+    first_attempts = stored.first_attempts + excluded.first_attempts,
+    retries = stored.retries + excluded.retries,
+    notifications = stored.notifications + excluded.notifications;
+
+-- name: add_message_totals
+INSERT INTO pwmtad.message_totals AS stored (host, stream, injected, signed, unsigned, expired)
+VALUES ($1, $2, $3, $4, $5, $6)
+ON CONFLICT (host, stream) DO UPDATE SET
+    injected = stored.injected + excluded.injected,
+    signed = stored.signed + excluded.signed,
+    unsigned = stored.unsigned + excluded.unsigned,
+    expired = stored.expired + excluded.expired;
+
+-- name: add_reasons
+INSERT INTO pwmtad.reasons AS stored (host, day, stream, status, reply_class, reason, attempts)
+VALUES ($1, $2, $3, $4, $5, $6, $7)
+ON CONFLICT (host, day, stream, status, reply_class, reason) DO UPDATE SET
+    attempts = stored.attempts + excluded.attempts;
+
+-- name: add_lines
+INSERT INTO pwmtad.line_counts AS stored (host, source, daemon, outcome, lines) VALUES ($1, $2, $3, $4, $5)
+ON CONFLICT (host, source, daemon, outcome) DO UPDATE SET lines = stored.lines + excluded.lines;
+
+-- name: remove_open_messages
+DELETE FROM pwmtad.open_messages WHERE host = $1 AND queue_id = $2;
+
+-- name: put_open_messages
+INSERT INTO pwmtad.open_messages (host, queue_id, opened_at, state) VALUES ($1, $2, $3, $4)
+ON CONFLICT (host, queue_id) DO UPDATE SET opened_at = excluded.opened_at, state = excluded.state;
+
+-- name: remove_domains
+DELETE FROM pwmtad.domain_operators WHERE host = $1 AND domain = $2;
+
+-- name: put_domains
+INSERT INTO pwmtad.domain_operators (host, domain, operator, seen_at) VALUES ($1, $2, $3, $4)
+ON CONFLICT (host, domain) DO UPDATE SET operator = excluded.operator, seen_at = excluded.seen_at;
+
+-- name: put_meta
+INSERT INTO pwmtad.meta (host, name, value) VALUES ($1, $2, $3)
+ON CONFLICT (host, name) DO UPDATE SET value = excluded.value;
+
+-- name: load_checkpoints
+SELECT source, checkpoint FROM pwmtad.checkpoints WHERE host = $1;
+
+-- name: load_attempts
+SELECT span_s, start_at, stream, egress, operator, status, reply_class, first_attempts, retries, notifications
+FROM pwmtad.attempt_buckets WHERE host = $1 AND start_at + span_s > $2::double precision
+ORDER BY span_s, start_at, stream COLLATE "C", egress COLLATE "C", operator COLLATE "C", status COLLATE "C",
+    reply_class COLLATE "C";
+
+-- name: load_messages
+SELECT span_s, start_at, stream, injected, signed, unsigned, expired
+FROM pwmtad.message_buckets WHERE host = $1 AND start_at + span_s > $2::double precision
+ORDER BY span_s, start_at, stream COLLATE "C";
+
+-- name: load_attempt_totals
+SELECT 0, 0, stream, egress, operator, status, reply_class, first_attempts, retries, notifications
+FROM pwmtad.attempt_totals WHERE host = $1
+ORDER BY stream COLLATE "C", egress COLLATE "C", operator COLLATE "C", status COLLATE "C", reply_class COLLATE "C";
+
+-- name: load_message_totals
+SELECT 0, 0, stream, injected, signed, unsigned, expired FROM pwmtad.message_totals WHERE host = $1
+ORDER BY stream COLLATE "C";
+
+-- name: load_reasons
+SELECT day, stream, status, reply_class, reason, attempts FROM pwmtad.reasons WHERE host = $1 AND day >= $2
+ORDER BY day, stream COLLATE "C", status COLLATE "C", reply_class COLLATE "C", reason COLLATE "C";
+
+-- name: load_lines
+SELECT source, daemon, outcome, lines FROM pwmtad.line_counts WHERE host = $1
+ORDER BY source COLLATE "C", daemon COLLATE "C", outcome COLLATE "C";
+
+-- name: load_open_messages
+SELECT queue_id, state FROM pwmtad.open_messages WHERE host = $1 ORDER BY opened_at, queue_id COLLATE "C";
+
+-- name: load_domains
+SELECT domain, operator, seen_at FROM pwmtad.domain_operators WHERE host = $1 ORDER BY seen_at, domain COLLATE "C";
+
+-- name: load_meta
+SELECT name, value FROM pwmtad.meta WHERE host = $1 ORDER BY name COLLATE "C";
+
+-- name: oldest_attempts
+SELECT min(start_at) FROM pwmtad.attempt_buckets WHERE host = $1 AND span_s = $2 AND start_at < $3;
+
+-- name: oldest_messages
+SELECT min(start_at) FROM pwmtad.message_buckets WHERE host = $1 AND span_s = $2 AND start_at < $3;
+
+-- name: oldest_reasons
+SELECT min(day) FROM pwmtad.reasons WHERE host = $1 AND day < $2;
+
+-- name: merge_attempts
+INSERT INTO pwmtad.attempt_buckets AS stored
+    (host, span_s, start_at, stream, egress, operator, status, reply_class, first_attempts, retries, notifications)
+SELECT host, $2::integer, $3::bigint, stream, egress, operator, status, reply_class,
+    sum(first_attempts), sum(retries), sum(notifications)
+FROM pwmtad.attempt_buckets
+WHERE host = $1 AND span_s = $4 AND start_at >= $5 AND start_at < $6
+GROUP BY host, stream, egress, operator, status, reply_class
+ON CONFLICT (host, span_s, start_at, stream, egress, operator, status, reply_class) DO UPDATE SET
+    first_attempts = stored.first_attempts + excluded.first_attempts,
+    retries = stored.retries + excluded.retries,
+    notifications = stored.notifications + excluded.notifications;
+
+-- name: merge_messages
+INSERT INTO pwmtad.message_buckets AS stored (host, span_s, start_at, stream, injected, signed, unsigned, expired)
+SELECT host, $2::integer, $3::bigint, stream, sum(injected), sum(signed), sum(unsigned), sum(expired)
+FROM pwmtad.message_buckets
+WHERE host = $1 AND span_s = $4 AND start_at >= $5 AND start_at < $6
+GROUP BY host, stream
+ON CONFLICT (host, span_s, start_at, stream) DO UPDATE SET
+    injected = stored.injected + excluded.injected,
+    signed = stored.signed + excluded.signed,
+    unsigned = stored.unsigned + excluded.unsigned,
+    expired = stored.expired + excluded.expired;
+
+-- name: drop_attempts
+DELETE FROM pwmtad.attempt_buckets
+WHERE host = $1 AND span_s = $2 AND start_at >= $3 AND start_at < $4;
+
+-- name: drop_messages
+DELETE FROM pwmtad.message_buckets
+WHERE host = $1 AND span_s = $2 AND start_at >= $3 AND start_at < $4;
+
+-- name: drop_reasons
+DELETE FROM pwmtad.reasons WHERE host = $1 AND day = $2;
+
+-- name: has_schema
+SELECT to_regclass('pwmtad.migrations') IS NOT NULL;
+
+-- name: lock_migrations
+SELECT pg_advisory_xact_lock($1, $2);
+
+-- name: create_schema
+DO $$ BEGIN
+    -- CREATE SCHEMA IF NOT EXISTS would ask for the privilege even where an administrator has made the schema already.
+    IF to_regnamespace('pwmtad') IS NULL THEN CREATE SCHEMA pwmtad; END IF;
+    CREATE TABLE pwmtad.migrations (
+        number integer PRIMARY KEY, name text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now()
+    );
+END $$;
+
+-- name: note_migration
+INSERT INTO pwmtad.migrations (number, name) VALUES ($1, $2);
+
+-- name: version
+SELECT coalesce(max(number), 0) FROM pwmtad.migrations;
+
+-- name: try_lock
+SELECT pg_try_advisory_lock($1, $2);
+
+-- name: wait_for_lock
+SELECT pg_advisory_lock($1, $2);
+
+-- name: lock_holder
+SELECT a.pid, a.application_name, coalesce(host(a.client_addr), 'this machine') AS client
+FROM pg_locks AS l JOIN pg_stat_activity AS a USING (pid)
+WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 2 AND l.classid = $1::bigint::oid AND l.objid = $2::bigint::oid
+  AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database());
+
+-- name: become_writer
+INSERT INTO pwmtad.hosts (host, writer, commits) VALUES ($1, $2, 0)
+ON CONFLICT (host) DO UPDATE SET writer = excluded.writer, commits = 0;
+
+-- name: stored_commits
+SELECT commits FROM pwmtad.hosts WHERE host = $1 AND writer = $2;
+
+-- name: count_commit
+UPDATE pwmtad.hosts SET commits = $3 WHERE host = $1 AND writer = $2;

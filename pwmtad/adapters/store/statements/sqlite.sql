@@ -1,0 +1,141 @@
+-- Statements of `sqlite.py`, by name. The same names stand in postgres.sql.
+
+-- name: put_checkpoints
+INSERT INTO checkpoints (source, checkpoint) VALUES (?, ?)
+ON CONFLICT (source) DO UPDATE SET checkpoint = excluded.checkpoint;
+
+-- name: add_attempts
+INSERT INTO attempt_buckets
+    (span_s, start_at, stream, egress, operator, status, reply_class, first_attempts, retries, notifications)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (span_s, start_at, stream, egress, operator, status, reply_class) DO UPDATE SET
+    first_attempts = first_attempts + excluded.first_attempts,
+    retries = retries + excluded.retries,
+    notifications = notifications + excluded.notifications;
+
+-- name: add_messages
+INSERT INTO message_buckets (span_s, start_at, stream, injected, signed, unsigned, expired)
+VALUES (?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (span_s, start_at, stream) DO UPDATE SET
+    injected = injected + excluded.injected,
+    signed = signed + excluded.signed,
+    unsigned = unsigned + excluded.unsigned,
+    expired = expired + excluded.expired;
+
+-- name: add_attempt_totals
+INSERT INTO attempt_totals (stream, egress, operator, status, reply_class, first_attempts, retries, notifications)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (stream, egress, operator, status, reply_class) DO UPDATE SET
+    first_attempts = first_attempts + excluded.first_attempts,
+    retries = retries + excluded.retries,
+    notifications = notifications + excluded.notifications;
+
+-- name: add_message_totals
+INSERT INTO message_totals (stream, injected, signed, unsigned, expired) VALUES (?, ?, ?, ?, ?)
+ON CONFLICT (stream) DO UPDATE SET
+    injected = injected + excluded.injected,
+    signed = signed + excluded.signed,
+    unsigned = unsigned + excluded.unsigned,
+    expired = expired + excluded.expired;
+
+-- name: add_reasons
+INSERT INTO reasons (day, stream, status, reply_class, reason, attempts) VALUES (?, ?, ?, ?, ?, ?)
+ON CONFLICT (day, stream, status, reply_class, reason) DO UPDATE SET attempts = attempts + excluded.attempts;
+
+-- name: add_lines
+INSERT INTO line_counts (source, daemon, outcome, lines) VALUES (?, ?, ?, ?)
+ON CONFLICT (source, daemon, outcome) DO UPDATE SET lines = lines + excluded.lines;
+
+-- name: remove_open_messages
+DELETE FROM open_messages WHERE queue_id = ?;
+
+-- name: put_open_messages
+INSERT INTO open_messages (queue_id, opened_at, state) VALUES (?, ?, ?)
+ON CONFLICT (queue_id) DO UPDATE SET opened_at = excluded.opened_at, state = excluded.state;
+
+-- name: remove_domains
+DELETE FROM domain_operators WHERE domain = ?;
+
+-- name: put_domains
+INSERT INTO domain_operators (domain, operator, seen_at) VALUES (?, ?, ?)
+ON CONFLICT (domain) DO UPDATE SET operator = excluded.operator, seen_at = excluded.seen_at;
+
+-- name: put_meta
+INSERT INTO meta (name, value) VALUES (?, ?)
+ON CONFLICT (name) DO UPDATE SET value = excluded.value;
+
+-- name: load_checkpoints
+SELECT source, checkpoint FROM checkpoints;
+
+-- name: load_attempts
+SELECT span_s, start_at, stream, egress, operator, status, reply_class, first_attempts, retries, notifications
+FROM attempt_buckets WHERE start_at + span_s > ?
+ORDER BY span_s, start_at, stream, egress, operator, status, reply_class;
+
+-- name: load_messages
+SELECT span_s, start_at, stream, injected, signed, unsigned, expired
+FROM message_buckets WHERE start_at + span_s > ?
+ORDER BY span_s, start_at, stream;
+
+-- name: load_attempt_totals
+SELECT 0, 0, stream, egress, operator, status, reply_class, first_attempts, retries, notifications
+FROM attempt_totals ORDER BY stream, egress, operator, status, reply_class;
+
+-- name: load_message_totals
+SELECT 0, 0, stream, injected, signed, unsigned, expired FROM message_totals ORDER BY stream;
+
+-- name: load_reasons
+SELECT day, stream, status, reply_class, reason, attempts FROM reasons WHERE day >= ?
+ORDER BY day, stream, status, reply_class, reason;
+
+-- name: load_lines
+SELECT source, daemon, outcome, lines FROM line_counts ORDER BY source, daemon, outcome;
+
+-- name: load_open_messages
+SELECT queue_id, state FROM open_messages ORDER BY opened_at, queue_id;
+
+-- name: load_domains
+SELECT domain, operator, seen_at FROM domain_operators ORDER BY seen_at, domain;
+
+-- name: load_meta
+SELECT name, value FROM meta ORDER BY name;
+
+-- name: oldest_attempts
+SELECT min(start_at) FROM attempt_buckets WHERE span_s = ? AND start_at < ?;
+
+-- name: oldest_messages
+SELECT min(start_at) FROM message_buckets WHERE span_s = ? AND start_at < ?;
+
+-- name: oldest_reasons
+SELECT min(day) FROM reasons WHERE day < ?;
+
+-- name: merge_attempts
+INSERT INTO attempt_buckets
+    (span_s, start_at, stream, egress, operator, status, reply_class, first_attempts, retries, notifications)
+SELECT ?, ?, stream, egress, operator, status, reply_class, sum(first_attempts), sum(retries), sum(notifications)
+FROM attempt_buckets WHERE span_s = ? AND start_at >= ? AND start_at < ?
+GROUP BY stream, egress, operator, status, reply_class
+ON CONFLICT (span_s, start_at, stream, egress, operator, status, reply_class) DO UPDATE SET
+    first_attempts = first_attempts + excluded.first_attempts,
+    retries = retries + excluded.retries,
+    notifications = notifications + excluded.notifications;
+
+-- name: merge_messages
+INSERT INTO message_buckets (span_s, start_at, stream, injected, signed, unsigned, expired)
+SELECT ?, ?, stream, sum(injected), sum(signed), sum(unsigned), sum(expired)
+FROM message_buckets WHERE span_s = ? AND start_at >= ? AND start_at < ?
+GROUP BY stream
+ON CONFLICT (span_s, start_at, stream) DO UPDATE SET
+    injected = injected + excluded.injected,
+    signed = signed + excluded.signed,
+    unsigned = unsigned + excluded.unsigned,
+    expired = expired + excluded.expired;
+
+-- name: drop_attempts
+DELETE FROM attempt_buckets WHERE span_s = ? AND start_at >= ? AND start_at < ?;
+
+-- name: drop_messages
+DELETE FROM message_buckets WHERE span_s = ? AND start_at >= ? AND start_at < ?;
+
+-- name: drop_reasons
+DELETE FROM reasons WHERE day = ?;

@@ -1,0 +1,114 @@
+"""Asks the running daemon: over its Unix socket, or over HTTP where `--url` says so.
+
+Standard library only, so that a command starts at once.
+"""
+
+from __future__ import annotations
+
+import http.client
+import socket
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
+from urllib.parse import urlsplit
+
+import click
+import msgspec
+from typing_extensions import override
+
+from pwmtad.core import state_json
+from pwmtad.core.text import clean
+from pwmtad.model.errors import PwmtadError
+from pwmtad.model.state import State
+
+DEFAULT_SOCKET: Final = "/run/pwmtad/pwmtad.sock"
+DEFAULT_URL: Final = "http://127.0.0.1:9850"
+_TIMEOUT_S: Final = 10.0
+_MAX_BYTES: Final = 64 * 1024 * 1024
+"""Own choice: a state has some 10 KiB; what is larger is not pwmtad's."""
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+
+class UnreachableError(PwmtadError):
+    """The daemon does not answer; the text says what to do."""
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    """HTTP over a Unix socket."""
+
+    def __init__(self, path: str, timeout_s: float) -> None:
+        super().__init__("pwmtad", timeout=timeout_s)
+        self._path = path
+
+    @override
+    def connect(self) -> None:
+        """Connect to the socket instead of to a host."""
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self._path)
+
+
+def where_options(command: _Command) -> _Command:
+    """Add the options that say where the daemon is."""
+    url = click.option("--url", metavar="URL", help=f"Ask over HTTP instead, such as {DEFAULT_URL}.")
+    path = click.option("--socket", "path", default=DEFAULT_SOCKET, show_default=True, envvar="PWMTAD_SOCKET",
+                        show_envvar=True, metavar="PATH", help="The daemon's Unix socket (http.socket).")  # fmt: skip
+    return path(url(command))
+
+
+def fetch_state(path: str, url: str | None) -> State:
+    """Return the daemon's state. Raises UnreachableError."""
+    place = path if url is None else url
+    try:
+        data = _get(_connection(path, url), "/api/v1/state")
+    except (http.client.HTTPException, ValueError) as error:  # RemoteDisconnected is an OSError as well
+        raise UnreachableError(f"what answers at {place} is not pwmtad: {clean(str(error), 200)}") from error
+    except OSError as error:
+        raise UnreachableError(f"no answer from {place}: {why_unreachable(error, url)}") from error
+    try:
+        return state_json.decode(data)
+    except (msgspec.MsgspecError, RecursionError) as error:
+        raise UnreachableError(
+            f"the answer from {place} is no state that this version understands: {clean(str(error), 200)}. "
+            f"After an upgrade: systemctl restart pwmtad"
+        ) from error
+
+
+def _connection(path: str, url: str | None) -> http.client.HTTPConnection:
+    if url is None:
+        return _UnixConnection(path, _TIMEOUT_S)
+    parts = urlsplit(url)
+    if parts.scheme != "http" or not parts.hostname:
+        raise UnreachableError(f"{url!r} is no URL such as {DEFAULT_URL}")
+    try:
+        port = parts.port or 80
+    except ValueError:
+        raise UnreachableError(f"{url!r} has no port from 1 to 65535") from None
+    return http.client.HTTPConnection(parts.hostname, port, timeout=_TIMEOUT_S)
+
+
+def _get(connection: http.client.HTTPConnection, target: str) -> bytes:
+    try:
+        connection.request("GET", target)
+        answer = connection.getresponse()
+        data = answer.read(_MAX_BYTES)
+    finally:
+        connection.close()
+    if answer.status != 200:
+        said = clean(data.decode("utf-8", "replace").strip(), 200)
+        raise UnreachableError(f"the daemon answers {answer.status}: {said}")
+    return data
+
+
+def why_unreachable(error: OSError, url: str | None) -> str:
+    """Say why there is no answer, and what to do."""
+    match error:
+        case FileNotFoundError() | ConnectionRefusedError():
+            return "the daemon does not run there. See: systemctl status pwmtad, journalctl -u pwmtad -n 20"
+        case PermissionError():
+            return f"permission denied. Be root or in the group pwmtad, or ask over HTTP: --url {DEFAULT_URL}"
+        case TimeoutError():
+            return f"it took more than {_TIMEOUT_S:.0f} s. See: systemctl status pwmtad"
+        case socket.gaierror():
+            return f"there is no host of the name in {url}"
+        case _:
+            return error.strerror or str(error)

@@ -1,0 +1,136 @@
+"""`pwmtad parse`: log lines in, one JSON object per line out, in order. The field names are a contract (docs/cli.md)."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any, Final
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import click
+import msgspec
+
+from pwmtad.adapters.config_files import load_rules_or_fail
+from pwmtad.adapters.journal import entry_from_json
+from pwmtad.cli.json_lines import encode
+from pwmtad.cli.log_files import chunks, open_log
+from pwmtad.core.classify import Classifier
+from pwmtad.core.lines import LineReader
+from pwmtad.core.reply import parse_reply
+from pwmtad.core.text import domain_of
+from pwmtad.daemon.clock import wall_clock
+from pwmtad.model import events
+from pwmtad.model.events import AnyEvent
+from pwmtad.model.names import UNKNOWN_OPERATOR, OperatorName
+
+_CONTRACT: Final = (
+    "queue_id", "recipient", "orig_recipient", "relay_host", "relay_ip", "relay_port", "conn_use", "delay", "delays",
+    "enhanced_status", "status", "reply_code", "reply", "reply_phase", "operator", "class", "rule",
+)  # fmt: skip
+
+
+@click.command(name="parse")
+@click.argument("file", type=click.Path(allow_dash=True, dir_okay=False))
+@click.option("--source", type=click.Choice(["postfix", "opendkim"]), default="postfix", show_default=True,
+              help="Whose message a bare line is; lines with a tag say so themselves.")  # fmt: skip
+@click.option("--year", type=click.IntRange(1970, 9998), help="Year of the first line, for traditional timestamps.")
+@click.option("--timezone", default="UTC", show_default=True, help="Zone of traditional timestamps, an IANA name.")
+@click.option("--bare", is_flag=True, help="Lines have no syslog prefix: QUEUEID: to=<...> ...")
+def command(file: str, source: str, year: int | None, timezone: str, bare: bool) -> None:
+    """Print one JSON object per line of FILE (`-`: standard input; `.gz` is read, too)."""
+    try:
+        zone = ZoneInfo(timezone)
+    except (ZoneInfoNotFoundError, ValueError) as error:
+        raise click.BadParameter(f"{timezone!r} is no IANA time zone such as Europe/Berlin", param_hint="--timezone") from error
+    reader = LineReader(zone=zone, now=wall_clock(), year=year)
+    describe = Describer(Classifier(load_rules_or_fail(())))
+    write = sys.stdout.buffer.write
+    try:
+        for number, line in enumerate(_lines(file), start=1):
+            event = _read(reader, line, source=source, bare=bare)
+            write(encode(describe(number, event)))
+        sys.stdout.buffer.flush()
+    except OSError as error:
+        if isinstance(error, BrokenPipeError):
+            sys.stderr.close()  # `| head` had enough
+            raise SystemExit(0) from None
+        raise click.ClickException(f"{file}: {error.strerror or error}") from error
+
+
+class Describer:
+    """Turns an event into the record of the contract: absent is null."""
+
+    def __init__(self, classifier: Classifier) -> None:
+        self._classifier = classifier
+        self._domains: dict[str, OperatorName] = {}
+
+    def __call__(self, number: int, event: AnyEvent) -> dict[str, Any]:
+        """Return the record of line `number`: the contract's keys, then those of this kind of event alone."""
+        own = msgspec.structs.asdict(event)
+        record: dict[str, Any] = {
+            "line": number,
+            "event": event.name,
+            "at": None if event.at is None else datetime.fromtimestamp(event.at, tz=UTC).isoformat(),
+            "host": event.host or None,
+            "tag": event.tag or None,
+            "pid": event.pid,
+        }
+        for key in ("at", "host", "tag", "pid"):
+            del own[key]
+        record.update(dict.fromkeys(_CONTRACT))
+        if isinstance(event, events.Attempt):
+            own["delays"] = _numbers(event.delays)
+            record.update(own)
+            self._outcome(record, event)
+        else:
+            record.update(own)
+            if isinstance(event, events.RemoteRefused):
+                self._refusal(record, event)
+        return record
+
+    def _outcome(self, record: dict[str, Any], event: events.Attempt) -> None:
+        reply = parse_reply(event.text)
+        record.update(reply_code=reply.code, reply=reply.text, reply_phase=reply.phase)
+        if isinstance(event, events.LocalDeferral):
+            return
+        operator = self._operator(event)
+        record["operator"] = None if operator == UNKNOWN_OPERATOR else operator
+        if event.status.lower() not in ("sent", "deliverable"):
+            verdict = self._classifier.classify(operator, reply, event.enhanced_status)
+            record.update({"class": verdict.reply_class.value, "rule": verdict.rule})
+
+    def _refusal(self, record: dict[str, Any], event: events.RemoteRefused) -> None:
+        reply = parse_reply(event.text)
+        operator = self._classifier.operator_of_relay(event.relay_host)
+        verdict = self._classifier.classify(operator, reply, None)
+        record.update(reply_code=reply.code, reply=reply.text, reply_phase=reply.phase, operator=operator)
+        record.update({"class": verdict.reply_class.value, "rule": verdict.rule})
+
+    def _operator(self, event: events.Attempt) -> OperatorName:
+        domain = domain_of(event.recipient)
+        if event.relay_host is None:
+            return self._domains.get(domain) or self._classifier.operator_of_domain(domain) or UNKNOWN_OPERATOR
+        operator = self._domains[domain] = self._classifier.operator_of_relay(event.relay_host)
+        return operator
+
+
+def _numbers(delays: str) -> list[float] | None:
+    try:
+        return [float(part) for part in delays.split("/")]
+    except ValueError:
+        return None
+
+
+def _read(reader: LineReader, line: str, *, source: str, bare: bool) -> AnyEvent:
+    if line[:1] == "{":
+        entry = entry_from_json(line.encode())
+        if entry is not None:
+            return reader.entry(entry[1])
+    return reader.bare(line, source=source) if bare else reader.line(line)
+
+
+def _lines(file: str) -> Iterator[str]:
+    with open_log(file) as stream:
+        for lines in chunks(stream):
+            yield from lines

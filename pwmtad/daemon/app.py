@@ -1,0 +1,334 @@
+"""The composition root: the one place that names concrete adapters, and the life of the daemon from start to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import Final
+
+import structlog
+from msgspec import Struct
+
+from pwmtad import __version__
+from pwmtad.adapters.config_files import read_domains, read_rules, read_settings, read_stop_rules
+from pwmtad.adapters.http_api import HttpApi
+from pwmtad.adapters.journal import JournalSource
+from pwmtad.adapters.metrics import Metrics
+from pwmtad.adapters.postfix import PostfixReader
+from pwmtad.adapters.stamp import read_stamp
+from pwmtad.adapters.store import Keep, open_store
+from pwmtad.adapters.systemd import Notifier
+from pwmtad.adapters.tail import FileSource
+from pwmtad.config import FileLog, JournalLog, Settings, diff_settings
+from pwmtad.core.guard import Guard, Policy
+from pwmtad.core.observe import Observer, Parts
+from pwmtad.core.state import About
+from pwmtad.core.wiring import OPENDKIM_SOURCE, POSTFIX_SOURCE, parts_of, source_kinds
+from pwmtad.daemon.clock import monotonic, wall_clock
+from pwmtad.daemon.ingest import Ingest
+from pwmtad.daemon.look import Look
+from pwmtad.daemon.ports import LogSource, Store
+from pwmtad.daemon.tick import Ticker
+from pwmtad.model.counters import DAY_S, HOUR_S
+from pwmtad.model.errors import ConfigError, PwmtadError
+from pwmtad.model.judgement import StopRule
+from pwmtad.model.postfix import Clone
+from pwmtad.model.replies import RuleSet
+from pwmtad.model.state import ReloadState
+
+_LOOK_INTERVAL_S: Final = 60.0
+"""How often Postfix's settings, the queue and the stamps are looked at; reading them starts three short processes."""
+_STATUS_INTERVAL_S: Final = 5.0
+"""How often the sentence in `systemctl status` is renewed."""
+_HISTORY_S: Final = 2 * DAY_S
+"""What is read from the store at start: the last 24 hours and the running UTC day."""
+_MAX_TICK_AGE_S: Final = 30.0
+"""/healthz is bad, and systemd's watchdog about to bite, when no tick has finished for so long."""
+_NEEDS_RESTART: Final = ("log.", "store.", "http.", "postfix.queue_directory", "limits.max_reasons_per_day")
+"""Keys that are read once. A reload that changes them says so and takes the rest."""
+
+_log = structlog.get_logger()
+
+
+class _Stop(Exception):
+    """A signal asked for the end."""
+
+
+class Mistakes(PwmtadError):
+    """The configuration or the rules can't be used; `errors` has all of them."""
+
+    def __init__(self, errors: Sequence[ConfigError]) -> None:
+        super().__init__("; ".join(f"{e.file}: {e.path}: found {e.found}, expected {e.expected}" for e in errors))
+        self.errors = tuple(errors)
+
+
+class Loaded(Struct, frozen=True):
+    """Everything that files say, validated."""
+
+    settings: Settings
+    rules: RuleSet
+    stop_rules: tuple[StopRule, ...]
+    excluded_domains: dict[str, frozenset[str]]
+
+    def policy(self, milter_accepts: bool | None) -> Policy:
+        """Return what the judgement needs of it."""
+        return Policy(
+            settings=self.settings,
+            stop_rules=self.stop_rules,
+            excluded_domains=self.excluded_domains,
+            milter_accepts=milter_accepts,
+        )
+
+
+def load_all(config_path: str) -> Loaded:
+    """Read and validate configuration, rules and lists wholly. Raises Mistakes."""
+    settings = read_settings(config_path)
+    if not isinstance(settings, Settings):
+        raise Mistakes(settings)
+    rules = read_rules(settings.rules.files)
+    if not isinstance(rules, RuleSet):
+        raise Mistakes(rules)
+    stop_rules = read_stop_rules(settings.rules.stop_files, rules)
+    mistakes = [item for item in stop_rules if isinstance(item, ConfigError)]
+    excluded: dict[str, frozenset[str]] = {}
+    for name, stream in settings.streams.items():
+        if stream.excluded_domains_file is not None:
+            domains = read_domains(stream.excluded_domains_file)
+            if isinstance(domains, frozenset):
+                excluded[name] = domains
+            else:
+                mistakes.append(domains)
+    if mistakes:
+        raise Mistakes(mistakes)
+    return Loaded(settings, rules, tuple(item for item in stop_rules if isinstance(item, StopRule)), excluded)
+
+
+async def run(config_path: str, *, on_state: Callable[[Ticker], Awaitable[None]] | None = None) -> None:
+    """Run until SIGTERM or SIGINT. Raises PwmtadError for what a person must put right first.
+
+    `on_state` is run beside the daemon and may show its state (a terminal).
+    """
+    daemon = Daemon(config_path, load_all(config_path))
+    await daemon.run(on_state)
+
+
+class Daemon:
+    """Everything put together. One instance a process."""
+
+    def __init__(self, config_path: str, loaded: Loaded) -> None:
+        self._config_path = config_path
+        self._loaded = loaded
+        self._settings = settings = loaded.settings
+        self._notifier = Notifier()
+        self._look = Look(
+            postfix=PostfixReader(settings.postfix.config_directory, settings.postfix.queue_directory),
+            read_stamp=read_stamp,
+            clock=wall_clock,
+        )
+        self._hup = asyncio.Event()
+        self._term = asyncio.Event()
+
+    async def run(self, on_state: Callable[[Ticker], Awaitable[None]] | None) -> None:
+        """Start all parts, run them, stop them in the order that loses nothing."""
+        settings = self._settings
+        started_at = wall_clock()
+        self._handle_signals()
+        store = open_store(
+            settings.store.url,
+            host=socket.gethostname(),
+            password=_password(settings.store.password_file),
+            keep=Keep(minutes_s=settings.store.keep_minutes_h * HOUR_S, hours_s=settings.store.keep_hours_d * DAY_S),
+        )
+        await store.open()
+        try:
+            observed, clones = await self._look.take(settings)
+            observer = await self._observer(store, clones, observed.milter_accepts, started_at)
+            ingest = self._ingest(store, observer)
+            ticker = Ticker(
+                settings=settings,
+                observer=observer,
+                reload=ReloadState(self._config_path, started_at, 0, 0, None),
+                about=About(__version__, socket.gethostname(), started_at, 0, 0.0, _places(settings)),
+                store_state=ingest.store_state,
+                clock=wall_clock,
+                monotonic=monotonic,
+            )
+            ticker.observed = observed
+            ingest.on_seen = ticker.wake
+            api = HttpApi(
+                ticker.snapshot,
+                listen=f"{settings.http.listen.host}:{settings.http.listen.port}",
+                socket=settings.http.socket,
+                max_tick_age_s=_MAX_TICK_AGE_S,
+                now=wall_clock,
+                metrics=Metrics(),
+            )
+            await api.start()
+            _log.info("daemon_started", version=__version__, mode=settings.mode, streams=sorted(settings.streams))
+            try:
+                await self._run_tasks(store, observer, ingest, ticker, on_state)
+            finally:
+                self._notifier.stopping()
+                await api.stop()
+        finally:
+            await store.close()
+            _log.info("daemon_stopped")
+
+    async def _run_tasks(
+        self,
+        store: Store,
+        observer: Observer,
+        ingest: Ingest,
+        ticker: Ticker,
+        on_state: Callable[[Ticker], Awaitable[None]] | None,
+    ) -> None:
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(ingest.run(), name="ingest")
+                tasks.create_task(self._tick(ticker), name="tick")
+                tasks.create_task(self._look_again(ticker), name="look")
+                tasks.create_task(self._roll_up(store), name="roll-up")
+                tasks.create_task(self._reload(ticker, observer), name="reload")
+                tasks.create_task(self._wait_for_end(), name="end")
+                if on_state is not None:
+                    tasks.create_task(_show(on_state, ticker), name="terminal")
+                self._notifier.ready()
+        except* _Stop:
+            _log.info("stop_requested")
+
+    # -- parts
+
+    async def _observer(
+        self, store: Store, clones: Sequence[Clone] | None, milter_accepts: bool | None, now: float
+    ) -> Observer:
+        ledger = await store.load(now - _HISTORY_S)
+        observer = Observer(
+            parts=parts_of(self._settings, self._loaded.rules, clones),
+            sources=source_kinds(self._settings),
+            max_reasons_per_day=self._settings.limits.max_reasons_per_day,
+            zone=self._settings.log.zone,
+            now=now,
+            guard=Guard(self._loaded.policy(milter_accepts), ledger.judgement),
+        )
+        observer.load(ledger, now)
+        return observer
+
+    def _ingest(self, store: Store, observer: Observer) -> Ingest:
+        return Ingest(
+            sources=_sources(self._settings),
+            store=store,
+            store_url=str(self._settings.store.url.as_toml()),
+            observer=observer,
+            clock=wall_clock,
+            monotonic=monotonic,
+            commit_interval_s=self._settings.store.commit_interval_s,
+        )
+
+    # -- tasks
+
+    async def _tick(self, ticker: Ticker) -> None:
+        status_due = 0.0
+        while True:
+            ticker.tick()
+            self._notifier.watchdog()
+            if monotonic() >= status_due:
+                self._notifier.status(ticker.state().summary)
+                status_due = monotonic() + _STATUS_INTERVAL_S
+            await ticker.pause()
+
+    async def _look_again(self, ticker: Ticker) -> None:
+        while True:
+            await asyncio.sleep(_LOOK_INTERVAL_S)
+            ticker.observed, _ = await self._look.take(ticker.settings)
+
+    async def _roll_up(self, store: Store) -> None:
+        while True:
+            try:
+                await store.roll_up(wall_clock())
+            except PwmtadError as error:
+                _log.warning("roll_up_failed", error=str(error))
+            await asyncio.sleep(HOUR_S)
+
+    async def _reload(self, ticker: Ticker, observer: Observer) -> None:
+        while True:
+            await self._hup.wait()
+            self._hup.clear()
+            self._notifier.reloading()
+            await self._reload_once(ticker, observer)
+            self._notifier.ready()
+
+    async def _reload_once(self, ticker: Ticker, observer: Observer) -> None:
+        """Parse all, validate all, then swap; a bad file changes nothing."""
+        now = wall_clock()
+        old = ticker.reload
+        try:
+            loaded = await asyncio.to_thread(load_all, self._config_path)
+        except Mistakes as mistakes:
+            _log.error("reload_failed", file=self._config_path, errors=[_as_dict(error) for error in mistakes.errors])
+            ticker.reload = ReloadState(old.file, old.loaded_at, old.reloads, old.failed_reloads + 1, str(mistakes))
+            return
+        settings = loaded.settings
+        observed, clones = await self._look.take(settings)
+        parts: Parts = parts_of(settings, loaded.rules, clones)
+        changes = diff_settings(ticker.settings, settings)
+        observer.reconfigure(parts)
+        if observer.guard is not None:
+            observer.guard.reconfigure(loaded.policy(observed.milter_accepts))
+        ticker.settings, ticker.observed = settings, observed
+        ticker.reload = ReloadState(old.file, now, old.reloads + 1, old.failed_reloads, None)
+        restart = [change for change in changes if change.startswith(_NEEDS_RESTART)]
+        _log.info("configuration_reloaded", file=self._config_path, changes=list(changes), after_restart=restart)
+
+    async def _wait_for_end(self) -> None:
+        await self._term.wait()
+        raise _Stop
+
+    def _handle_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._term.set)
+        loop.add_signal_handler(signal.SIGHUP, self._hup.set)
+
+
+async def _show(on_state: Callable[[Ticker], Awaitable[None]], ticker: Ticker) -> None:
+    await on_state(ticker)
+
+
+def _as_dict(error: ConfigError) -> dict[str, str]:
+    return {"file": error.file, "path": error.path, "found": error.found, "expected": error.expected, "hint": error.hint}
+
+
+def _sources(settings: Settings) -> list[LogSource]:
+    sources: list[LogSource] = [_source(settings, settings.log.postfix, POSTFIX_SOURCE)]
+    if isinstance(settings.log.opendkim, FileLog | JournalLog):
+        sources.append(_source(settings, settings.log.opendkim, OPENDKIM_SOURCE))
+    return sources
+
+
+def _source(settings: Settings, place: FileLog | JournalLog, name: str) -> LogSource:
+    match place:
+        case FileLog(path):
+            return FileSource(path, name=name, start_at=settings.log.start_at, max_line_bytes=settings.log.max_line_bytes)
+        case JournalLog(unit):
+            directory = os.environ.get("PWMTAD_JOURNAL_DIRECTORY")
+            return JournalSource(unit, name=name, directory=directory)
+
+
+def _places(settings: Settings) -> dict[str, str]:
+    places = {POSTFIX_SOURCE: settings.log.postfix.as_toml().strip('"')}
+    if isinstance(settings.log.opendkim, FileLog | JournalLog):
+        places[OPENDKIM_SOURCE] = settings.log.opendkim.as_toml().strip('"')
+    return places
+
+
+def _password(path: str | None) -> str | None:
+    if path is None:
+        return None
+    try:
+        return Path(path).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise PwmtadError(f"store.password_file: cannot read {path}: {error}") from error
