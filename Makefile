@@ -28,7 +28,7 @@ check: $(VENV)/ready ## Format, lint, types, layers, unused dependencies: all wi
 	$(BIN)/ruff check $(SOURCES)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/deptry pwmtad
+	$(BIN)/deptry .
 	$(BIN)/pwmtad check-config -c etc/pwmtad.toml
 
 coverage: $(VENV)/ready services ## Run all tests and show branch coverage; core/ and model/ must be complete.

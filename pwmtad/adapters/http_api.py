@@ -1,13 +1,16 @@
 """The daemon's HTTP face: metrics, health and state on a TCP address, and the same on the command line's Unix socket.
 
-In: GET only, bounded in size, time and number. Out: what the numbers mean, and any change: requests that change something
-belong on the socket alone, whose mode (0660) says who may.
+In: requests, bounded in size, time and number. Out: what the numbers mean, and what a change brings about. Requests that
+change something, and records (they quote replies), are served on the socket alone, whose mode (0660) says who may.
 
-    /               one page for people, with links to the others
-    /metrics        Prometheus text or OpenMetrics, by the Accept header
-    /healthz        200 while ticks finish, else 503 and why
-    /readyz         200 when the counters are the truth now, else 503 and why
-    /api/v1/state   the State as JSON (core/state_json.py)
+    GET  /                one page for people, with links to the others
+    GET  /metrics         Prometheus text or OpenMetrics, by the Accept header
+    GET  /healthz         200 while ticks finish, else 503 and why
+    GET  /readyz          200 when the counters are the truth now, else 503 and why
+    GET  /api/v1/state    the State as JSON (core/state_json.py)
+    GET  /api/v1/records  decisions, newest last: ?limit=N&halt=ID (socket only)
+    POST /api/v1/halts    halt a stream by hand: model/control.HaltRequest (socket only)
+    POST /api/v1/releases end a hold: model/control.ReleaseRequest (socket only)
 """
 
 from __future__ import annotations
@@ -20,13 +23,16 @@ import stat
 from collections.abc import Awaitable, Callable
 from typing import Final, Protocol, TypeAlias
 
+import msgspec
 import structlog
 from aiohttp import web
 from typing_extensions import override
 
 from pwmtad.core import state_json
 from pwmtad.core.overview import overview_page
+from pwmtad.model.control import ControlAnswer, HaltRequest, ReleaseRequest
 from pwmtad.model.errors import PwmtadError
+from pwmtad.model.judgement import Record
 from pwmtad.model.names import Instant
 from pwmtad.model.state import Snapshot
 
@@ -40,6 +46,9 @@ _MAX_HEADERS: Final = 64
 _MAX_CONNECTIONS: Final = 64
 """Own choice: scrapers, probes and people of one host; each may hold one exposition (up to 1 MiB)."""
 _BACKLOG: Final = 16
+_MAX_BODY_BYTES: Final = 16 * 1024
+_MAX_RECORDS: Final = 1000
+"""Own choice: what a person can read, and what fits an answer of 1 MiB."""
 _SOCKET_MODE: Final = 0o660
 _STOP_TIMEOUT_S: Final = 2.0
 _HEADERS: Final = {
@@ -57,6 +66,10 @@ class ListenError(PwmtadError):
     """An address or socket can't be listened on; the text says which, why, and what to do."""
 
 
+class _TooLargeError(Exception):
+    """A request with more in it than any of ours has."""
+
+
 class Exposition(Protocol):
     """What serves /metrics."""
 
@@ -66,6 +79,22 @@ class Exposition(Protocol):
 
     def exposition(self, snapshot: Snapshot, accept: str) -> tuple[bytes, str]:
         """Return body and content type; called in a thread, because it may take 0.2 s."""
+        ...
+
+
+class ControlPort(Protocol):
+    """What the socket may ask for. Raises PwmtadError with a sentence where it can't be done."""
+
+    async def halt(self, request: HaltRequest) -> ControlAnswer:
+        """Halt a stream by hand."""
+        ...
+
+    async def release(self, request: ReleaseRequest) -> ControlAnswer:
+        """End a hold."""
+        ...
+
+    async def records(self, *, limit: int, halt_id: str | None) -> list[Record]:
+        """Return the newest records, oldest first."""
         ...
 
 
@@ -81,6 +110,7 @@ class HttpApi:
         max_tick_age_s: float,
         now: Callable[[], Instant],
         metrics: Exposition,
+        control: ControlPort | None = None,
         answer_timeout_s: float = _ANSWER_TIMEOUT_S,
         idle_timeout_s: float = _IDLE_TIMEOUT_S,
     ) -> None:
@@ -90,6 +120,7 @@ class HttpApi:
         self._max_tick_age_s = max_tick_age_s
         self._now = now
         self._metrics = metrics
+        self._control = control
         self._answer_timeout_s = answer_timeout_s
         self._idle_timeout_s = idle_timeout_s
         self._servers: list[asyncio.Server] = []
@@ -101,6 +132,11 @@ class HttpApi:
             "/healthz": self._healthz,
             "/readyz": self._readyz,
             "/api/v1/state": self._state,
+        }
+        self._socket_routes: Final[dict[tuple[str, str], Callable[[web.BaseRequest, ControlPort], Awaitable[web.Response]]]] = {
+            ("GET", "/api/v1/records"): self._records,
+            ("POST", "/api/v1/halts"): self._halt,
+            ("POST", "/api/v1/releases"): self._release,
         }
 
     @property
@@ -189,16 +225,51 @@ class HttpApi:
         return response
 
     async def _response(self, request: web.BaseRequest) -> web.Response:
+        try:
+            return await self._routed(request)
+        except Exception:
+            _log.exception("request_failed", path=request.path)
+            return _words("this failed; the daemon's log says why", status=500)
+
+    async def _routed(self, request: web.BaseRequest) -> web.Response:
+        on_socket = self._socket_routes.get((request.method, request.path))
+        if on_socket is not None:
+            return await self._on_socket(on_socket, request)
         handler = self._routes.get(request.path)
         if handler is None:
             return _words("there is only " + ", ".join(self._routes), status=404)
         if request.method not in ("GET", "HEAD"):
             return _words("only GET is served here", status=405, headers={"Allow": "GET, HEAD"})
+        return await handler(request)
+
+    async def _on_socket(
+        self, handler: Callable[[web.BaseRequest, ControlPort], Awaitable[web.Response]], request: web.BaseRequest
+    ) -> web.Response:
+        connection = request.transport.get_extra_info("socket") if request.transport is not None else None
+        if connection is None or connection.family != sockets.AF_UNIX:
+            return _words("this is served on the Unix socket only", status=403)
+        if self._control is None:
+            return _words("this daemon takes no orders", status=404)
         try:
-            return await handler(request)
-        except Exception:
-            _log.exception("request_failed", path=request.path)
-            return _words("this failed; the daemon's log says why", status=500)
+            return await handler(request, self._control)
+        except _TooLargeError:
+            return _words(f"the request is larger than {_MAX_BODY_BYTES} bytes", status=413)
+        except PwmtadError as error:
+            return _words(str(error), status=409)
+        except (msgspec.MsgspecError, ValueError) as error:
+            return _words(f"bad request: {error}", status=400)
+
+    async def _halt(self, request: web.BaseRequest, control: ControlPort) -> web.Response:
+        return _json(await control.halt(msgspec.json.decode(await _body(request), type=HaltRequest)))
+
+    async def _release(self, request: web.BaseRequest, control: ControlPort) -> web.Response:
+        return _json(await control.release(msgspec.json.decode(await _body(request), type=ReleaseRequest)))
+
+    async def _records(self, request: web.BaseRequest, control: ControlPort) -> web.Response:
+        limit = min(max(int(request.query.get("limit", "50")), 1), _MAX_RECORDS)
+        records = await control.records(limit=limit, halt_id=request.query.get("halt") or None)
+        body = msgspec.json.encode([state_json.plain(record) for record in records])
+        return web.Response(body=body + b"\n", content_type="application/json")
 
     def _snapshot(self) -> Snapshot:
         snapshot = self._take_snapshot()
@@ -250,6 +321,20 @@ class _Connection(web.RequestHandler):
         response = _words("bad request", status=status, headers=_HEADERS)
         response.force_close()
         return response
+
+
+async def _body(request: web.BaseRequest) -> bytes:
+    """Return the body, whether or not its length was announced. Raises _TooLargeError before it is all in memory."""
+    body = b""
+    async for part in request.content.iter_chunked(_MAX_BODY_BYTES + 1):
+        body += part
+        if len(body) > _MAX_BODY_BYTES:
+            raise _TooLargeError
+    return body
+
+
+def _json(answer: ControlAnswer) -> web.Response:
+    return web.Response(body=msgspec.json.encode(answer) + b"\n", content_type="application/json")
 
 
 def _words(text: str, *, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:

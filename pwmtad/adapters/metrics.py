@@ -17,6 +17,7 @@ from prometheus_client.registry import Collector
 from typing_extensions import override
 
 from pwmtad.model.counters import AttemptCounts
+from pwmtad.model.judgement import Desired
 from pwmtad.model.state import MixRow, Snapshot, SourceState, State, StreamState
 
 _ATTEMPT_LABELS: Final = ("stream", "egress", "operator", "status", "class")
@@ -80,6 +81,7 @@ class Metrics:
         yield from self._messages(snapshot)
         yield from _sources(snapshot)
         yield from _streams(snapshot.state.streams)
+        yield from _judgement(snapshot)
         yield from _parts(snapshot.state)
         yield self._ticks()
 
@@ -250,6 +252,32 @@ _STREAM_GAUGES: Final[tuple[tuple[str, str, Callable[[StreamState], float | None
     ("pwmtad_warmup_day", "Warmup day, counted from 0; absent if the start is not known.", lambda stream: stream.warmup_day),
     ("pwmtad_window_messages", "Messages an hour that the warmup day allows.", lambda stream: stream.window_per_hour),
     ("pwmtad_ceiling_messages", "Messages a UTC day that are never exceeded.", lambda stream: stream.ceiling_per_day),
+)
+
+
+def _judgement(snapshot: Snapshot) -> Iterator[Metric]:
+    state = snapshot.state
+    halts: dict[tuple[str, ...], float] = {}
+    for halt in state.halts:
+        key = (halt.stream, halt.rule, halt.phase.value)
+        halts[key] = halts.get(key, 0) + 1
+    text = "Halts that are not ended, by rule and phase."
+    yield _gauge("pwmtad_halts", text, ("stream", "rule", "phase"), halts.items())
+    for name, text, number_of in _DESIRED_GAUGES:
+        rows = [((one.stream,), number) for one in state.desired if (number := number_of(one)) is not None]
+        yield _gauge(name, text, ("stream",), rows)
+    unknown: list[Row] = [((stream.name, code), 1) for stream in state.streams for code in stream.unknown]
+    yield _gauge("pwmtad_unknown", "1: this is not known now, and nothing grows.", ("stream", "code"), unknown)
+    decisions = dict(snapshot.totals.decisions)
+    yield _counter("pwmtad_decisions", "Decisions, by kind of record.", ("stream", "kind"), decisions.items())
+
+
+_DESIRED_GAUGES: Final[tuple[tuple[str, str, Callable[[Desired], float | None]], ...]] = (
+    ("pwmtad_sending", "1: the stream may send; 0: it is halted or capped.", lambda desired: desired.sending),
+    ("pwmtad_effective_day", "Warmup day less what halts cost: the window's day.", lambda desired: desired.effective_day),
+    ("pwmtad_desired_window_messages", "Messages an hour that should be let go now.", lambda desired: desired.window_per_hour),
+    ("pwmtad_desired_pool_egresses", "Egresses that should be in rotation now.", lambda desired: len(desired.pool) or None),
+    ("pwmtad_growth_frozen", "1: pool and window may shrink but not grow.", lambda desired: not desired.growth),
 )
 
 

@@ -20,6 +20,10 @@ _COMMANDS: Final = {
     "parse": "Print one JSON object per log line.",
     "replay": "What the daemon would have decided over old logs.",
     "status": "What the running daemon sees now.",
+    "plan": "What the ladders allow on the coming days.",
+    "explain": "Why something was decided, with the lines, and how to undo it.",
+    "halt": "Halt a stream by hand.",
+    "release": "End the hold of a halt.",
     "report": "Today's delivery mix, volumes, reasons, queue, pool and warmup day.",
 }
 

@@ -9,7 +9,7 @@ import http.client
 import socket
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 import click
 import msgspec
@@ -17,7 +17,9 @@ from typing_extensions import override
 
 from pwmtad.core import state_json
 from pwmtad.core.text import clean
+from pwmtad.model.control import ControlAnswer
 from pwmtad.model.errors import PwmtadError
+from pwmtad.model.judgement import Record
 from pwmtad.model.state import State
 
 DEFAULT_SOCKET: Final = "/run/pwmtad/pwmtad.sock"
@@ -50,27 +52,63 @@ class _UnixConnection(http.client.HTTPConnection):
 def where_options(command: _Command) -> _Command:
     """Add the options that say where the daemon is."""
     url = click.option("--url", metavar="URL", help=f"Ask over HTTP instead, such as {DEFAULT_URL}.")
-    path = click.option("--socket", "path", default=DEFAULT_SOCKET, show_default=True, envvar="PWMTAD_SOCKET",
-                        show_envvar=True, metavar="PATH", help="The daemon's Unix socket (http.socket).")  # fmt: skip
-    return path(url(command))
+    return socket_option(url(command))
+
+
+class RefusedError(PwmtadError):
+    """The daemon understood and will not; the text is its own."""
+
+
+def socket_option(command: _Command) -> _Command:
+    """Add the option that says where the daemon's socket is; what changes something goes over it alone."""
+    option = click.option("--socket", "path", default=DEFAULT_SOCKET, show_default=True, envvar="PWMTAD_SOCKET",
+                          show_envvar=True, metavar="PATH", help="The daemon's Unix socket (http.socket).")  # fmt: skip
+    return option(command)
 
 
 def fetch_state(path: str, url: str | None) -> State:
     """Return the daemon's state. Raises UnreachableError."""
+    data = _ask(path, url, "GET", "/api/v1/state")
+    try:
+        return state_json.decode(data)
+    except (msgspec.MsgspecError, RecursionError) as error:
+        raise _not_understood(url or path, "state", error) from error
+
+
+def fetch_records(path: str, *, limit: int, halt_id: str | None) -> list[Record]:
+    """Return the daemon's newest records, oldest first. Raises UnreachableError or RefusedError."""
+    query = {"limit": str(limit)} | ({"halt": halt_id} if halt_id else {})
+    data = _ask(path, None, "GET", f"/api/v1/records?{urlencode(query)}")
+    try:
+        return state_json.decode_records(data)
+    except (msgspec.MsgspecError, RecursionError) as error:
+        raise _not_understood(path, "records", error) from error
+
+
+def order(path: str, target: str, request: msgspec.Struct) -> ControlAnswer:
+    """Ask the daemon to change something. Raises UnreachableError or RefusedError."""
+    data = _ask(path, None, "POST", target, msgspec.json.encode(request))
+    try:
+        return msgspec.json.decode(data, type=ControlAnswer)
+    except msgspec.MsgspecError as error:
+        raise _not_understood(path, "answer", error) from error
+
+
+def _not_understood(place: str, what: str, error: Exception) -> UnreachableError:
+    return UnreachableError(
+        f"the answer from {place} is no {what} that this version understands: {clean(str(error), 200)}. "
+        f"After an upgrade: systemctl restart pwmtad"
+    )
+
+
+def _ask(path: str, url: str | None, method: str, target: str, body: bytes | None = None) -> bytes:
     place = path if url is None else url
     try:
-        data = _get(_connection(path, url), "/api/v1/state")
+        return _request(_connection(path, url), method, target, body)
     except (http.client.HTTPException, ValueError) as error:  # RemoteDisconnected is an OSError as well
         raise UnreachableError(f"what answers at {place} is not pwmtad: {clean(str(error), 200)}") from error
     except OSError as error:
         raise UnreachableError(f"no answer from {place}: {why_unreachable(error, url)}") from error
-    try:
-        return state_json.decode(data)
-    except (msgspec.MsgspecError, RecursionError) as error:
-        raise UnreachableError(
-            f"the answer from {place} is no state that this version understands: {clean(str(error), 200)}. "
-            f"After an upgrade: systemctl restart pwmtad"
-        ) from error
 
 
 def _connection(path: str, url: str | None) -> http.client.HTTPConnection:
@@ -86,17 +124,19 @@ def _connection(path: str, url: str | None) -> http.client.HTTPConnection:
     return http.client.HTTPConnection(parts.hostname, port, timeout=_TIMEOUT_S)
 
 
-def _get(connection: http.client.HTTPConnection, target: str) -> bytes:
+def _request(connection: http.client.HTTPConnection, method: str, target: str, body: bytes | None) -> bytes:
     try:
-        connection.request("GET", target)
+        connection.request(method, target, body)
         answer = connection.getresponse()
         data = answer.read(_MAX_BYTES)
     finally:
         connection.close()
-    if answer.status != 200:
-        said = clean(data.decode("utf-8", "replace").strip(), 200)
-        raise UnreachableError(f"the daemon answers {answer.status}: {said}")
-    return data
+    if answer.status == 200:
+        return data
+    said = clean(data.decode("utf-8", "replace").strip(), 2000)
+    if answer.status in (400, 409):
+        raise RefusedError(said)
+    raise UnreachableError(f"the daemon answers {answer.status}: {said[:200]}")
 
 
 def why_unreachable(error: OSError, url: str | None) -> str:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import re
+import sys
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import msgspec
 
+from pwmtad.model.names import Instant
+
 # Safe to write to a terminal, and still the same string for a JSON reader.
-_ESCAPED: Final = re.compile("[\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
+_ESCAPED: Final = re.compile("[\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]")
 
 
 def encode(record: Mapping[str, Any]) -> bytes:
@@ -18,3 +23,13 @@ def encode(record: Mapping[str, Any]) -> bytes:
     if not text.isascii() or "\x7f" in text:
         text = _ESCAPED.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
     return text.encode() + b"\n"
+
+
+def iso(at: Instant | None) -> str | None:
+    """Return a moment as ISO 8601 in UTC (`2026-03-02T12:01:39.482917+00:00`); None stays None."""
+    return None if at is None else datetime.fromtimestamp(at, tz=UTC).isoformat()
+
+
+def close_output() -> None:
+    """Let go of standard output after a BrokenPipeError: `| head` had enough, and nothing is to be said about it."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

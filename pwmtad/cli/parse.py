@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Iterator
-from datetime import UTC, datetime
 from typing import Any, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -13,8 +12,10 @@ import msgspec
 
 from pwmtad.adapters.config_files import load_rules_or_fail
 from pwmtad.adapters.journal import entry_from_json
-from pwmtad.cli.json_lines import encode
-from pwmtad.cli.log_files import chunks, open_log
+from pwmtad.cli.check_config import EXIT_UNREADABLE
+from pwmtad.cli.json_lines import close_output, encode, iso
+from pwmtad.cli.log_files import UnreadableLogError, line_lists
+from pwmtad.cli.log_order import year_of
 from pwmtad.core.classify import Classifier
 from pwmtad.core.lines import LineReader
 from pwmtad.core.reply import parse_reply
@@ -38,24 +39,28 @@ _CONTRACT: Final = (
 @click.option("--timezone", default="UTC", show_default=True, help="Zone of traditional timestamps, an IANA name.")
 @click.option("--bare", is_flag=True, help="Lines have no syslog prefix: QUEUEID: to=<...> ...")
 def command(file: str, source: str, year: int | None, timezone: str, bare: bool) -> None:
-    """Print one JSON object per line of FILE (`-`: standard input; `.gz` is read, too)."""
+    """Print one JSON object per line of FILE (`-`: standard input; `.gz` and `journalctl -o json` are read, too).
+
+    Exit code: 0, or 2 if the file can't be read.
+    """
     try:
         zone = ZoneInfo(timezone)
-    except (ZoneInfoNotFoundError, ValueError) as error:
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
         raise click.BadParameter(f"{timezone!r} is no IANA time zone such as Europe/Berlin", param_hint="--timezone") from error
-    reader = LineReader(zone=zone, now=wall_clock(), year=year)
     describe = Describer(Classifier(load_rules_or_fail(())))
-    write = sys.stdout.buffer.write
     try:
-        for number, line in enumerate(_lines(file), start=1):
-            event = _read(reader, line, source=source, bare=bare)
-            write(encode(describe(number, event)))
-        sys.stdout.buffer.flush()
-    except OSError as error:
-        if isinstance(error, BrokenPipeError):
-            sys.stderr.close()  # `| head` had enough
-            raise SystemExit(0) from None
-        raise click.ClickException(f"{file}: {error.strerror or error}") from error
+        reader = _reader(file, zone, year)
+        number = 0
+        for lines in line_lists(file):
+            for line in lines:
+                number += 1
+                sys.stdout.buffer.write(encode(describe(number, _read(reader, line, source=source, bare=bare))))
+            sys.stdout.buffer.flush()  # a pipe that goes on is answered as it comes
+    except UnreadableLogError as error:
+        click.echo(f"pwmtad: {error}", err=True)
+        raise SystemExit(EXIT_UNREADABLE) from error
+    except BrokenPipeError:
+        close_output()
 
 
 class Describer:
@@ -71,7 +76,7 @@ class Describer:
         record: dict[str, Any] = {
             "line": number,
             "event": event.name,
-            "at": None if event.at is None else datetime.fromtimestamp(event.at, tz=UTC).isoformat(),
+            "at": iso(event.at),
             "host": event.host or None,
             "tag": event.tag or None,
             "pid": event.pid,
@@ -122,15 +127,17 @@ def _numbers(delays: str) -> list[float] | None:
         return None
 
 
+def _reader(file: str, zone: ZoneInfo, year: int | None) -> LineReader:
+    """A file tells the year of its first line by its end. A pipe is read only once: there each line has the nearest year."""
+    now = wall_clock()
+    if year is None and os.path.isfile(file):
+        year = year_of(file, zone=zone, now=now)
+    return LineReader(zone=zone, now=now, year=year)
+
+
 def _read(reader: LineReader, line: str, *, source: str, bare: bool) -> AnyEvent:
     if line[:1] == "{":
         entry = entry_from_json(line.encode())
         if entry is not None:
             return reader.entry(entry[1])
     return reader.bare(line, source=source) if bare else reader.line(line)
-
-
-def _lines(file: str) -> Iterator[str]:
-    with open_log(file) as stream:
-        for lines in chunks(stream):
-            yield from lines

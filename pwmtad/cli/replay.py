@@ -3,35 +3,35 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, Final, NoReturn
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import click
-from rich.console import Console
 
-from pwmtad.adapters.config_files import read_domains, read_rules, read_settings, read_stop_rules
+from pwmtad.adapters.config_files import read_domains, read_rules, read_stop_rules
 from pwmtad.adapters.stamp import read_stamp
-from pwmtad.cli.check_config import render
-from pwmtad.cli.json_lines import encode
+from pwmtad.cli.check_config import EXIT_MISTAKES, EXIT_UNREADABLE, UnreadableError, read_config, render
+from pwmtad.cli.json_lines import close_output, encode, iso
+from pwmtad.cli.log_files import UnreadableLogError
+from pwmtad.cli.log_order import in_order
 from pwmtad.cli.replay_report import print_report
-from pwmtad.cli.replay_run import Replay, Summary
-from pwmtad.config import Settings, load_settings
+from pwmtad.cli.replay_run import Replay
+from pwmtad.cli.replay_summary import Summary
+from pwmtad.cli.tables import make_console
+from pwmtad.config import InPostfixLog, Settings, load_settings
 from pwmtad.core.attribution import AnyRoutes
 from pwmtad.core.guard import Guard, Policy
 from pwmtad.core.observe import Parts
 from pwmtad.core.wiring import parts_of
+from pwmtad.daemon.clock import wall_clock
 from pwmtad.model.errors import ConfigError
 from pwmtad.model.judgement import Record, StopRule
-from pwmtad.model.names import StreamName
+from pwmtad.model.names import Instant, StreamName
 from pwmtad.model.replies import RuleSet
 
 _ANY_STREAM: Final = StreamName("default")
 _NO_CONFIG: Final = """
-[postfix]
-read_master_cf = true
-
 [streams.default]
 egresses = [{egresses}]
 pool = true
@@ -40,11 +40,11 @@ pool = true
 start = {start}
 """
 """What a log is judged by when no configuration is given: one stream, the shipped ladders and rules."""
+_EGRESSES: Final = ", ".join(f'"egress{number:02}"' for number in range(1, 21))
+"""Stand-ins, as many as the shipped pool ladder asks for: which egresses there are, and their order, is not in a log."""
 _NO_START: Final = "2000-01-01T00:00:00Z"
 """Without --warmup-start and configuration the ladders are taken to be at their top."""
-
-
-_FILE = click.Path(exists=True, dir_okay=False)
+_FILE: Final = click.Path(exists=True, dir_okay=False)
 
 
 @click.command(name="replay")
@@ -52,7 +52,7 @@ _FILE = click.Path(exists=True, dir_okay=False)
     "-c",
     "--config",
     "config",
-    type=click.Path(dir_okay=False),
+    type=click.Path(),
     help="Configuration; without it, one stream and the shipped rules.",
 )
 @click.option(
@@ -60,16 +60,15 @@ _FILE = click.Path(exists=True, dir_okay=False)
     "mail_logs",
     type=_FILE,
     multiple=True,
-    required=True,
-    help="Log of Postfix, also .gz; more files may follow, in any order.",
+    help="Log of Postfix, also .gz or `journalctl -o json`; more files may follow, in any order.",
 )
-@click.argument("more_mail_logs", nargs=-1, type=_FILE)
+@click.argument("more_mail_logs", metavar="[FILE]...", nargs=-1, type=_FILE)
 @click.option(
     "--journal",
     "journals",
     type=_FILE,
     multiple=True,
-    help="OpenDKIM's journal as `journalctl -o json` writes it.",
+    help="OpenDKIM's journal as `journalctl -o json` writes it; without --mail-log, Postfix's as well.",
 )
 @click.option("--warmup-start", metavar="ISO", help="Moment of warmup day 0 of every stream.")
 @click.option("--year", type=click.IntRange(1970, 9998), help="Year of the first line, for traditional timestamps.")
@@ -87,48 +86,52 @@ def command(
     until_first_halt: bool,
     as_json: bool,
 ) -> None:
-    """Judge old logs: which halts, caps and steps the daemon would have decided on, when, and on what grounds."""
-    settings, rules, stop_rules = _load(config, warmup_start)
-    zone = _zone(timezone) if timezone is not None else settings.log.zone
-    starts = _starts(settings, warmup_start)
+    """Judge old logs: which halts, caps and steps the daemon would have decided on, when, and on what grounds.
+
+    Exit code: 0, 1 if the configuration has mistakes, 2 if a file can't be read.
+    """
+    logs = (*mail_logs, *more_mail_logs)
+    if not logs and not journals:
+        raise click.UsageError("Give at least one --mail-log FILE, or --journal FILE.")
+    start = None if warmup_start is None else _moment(warmup_start)
+    settings, rules, stop_rules = _load(config, start)
+    zone = settings.log.zone if timezone is None else _zone(timezone)
     parts = parts_of(settings, rules, None)
     if config is None:
         parts = Parts(AnyRoutes(_ANY_STREAM), parts.classifier, parts.limits, parts.grace_s)
     policy = Policy(settings=settings, stop_rules=stop_rules, excluded_domains=_excluded(settings))
-    replay = Replay(
-        mail_logs=(*mail_logs, *more_mail_logs),
-        journals=journals,
-        parts=parts,
-        guard=Guard(policy),
-        starts=starts,
-        zone=zone,
-        year=year,
-        max_reasons_per_day=settings.limits.max_reasons_per_day,
-    )
+    now = wall_clock()
     records: list[Record] = []
-    summary = replay.run(on_record=_writer(records, as_json), until_first_halt=until_first_halt, progress=sys.stderr.isatty())
-    if as_json:
-        sys.stdout.buffer.write(encode({"kind": "summary", **summary.as_dict()}))
-        sys.stdout.buffer.flush()
-    else:
-        print_report(records, summary, Console())
-
-
-def _writer(records: list[Record], as_json: bool) -> Callable[[Record], None]:
-    if not as_json:
-        return records.append
-
-    def write(record: Record) -> None:
-        sys.stdout.buffer.write(encode(decision(record)))
-
-    return write
+    try:
+        # A journal alone tells what Postfix did as well (hosts without rsyslog).
+        ordered = [in_order(files, zone=zone, now=now, year=year, on_note=_note) for files in (logs or journals, journals)]
+        replay = Replay(
+            mail_logs=ordered[0],
+            journals=ordered[1] if logs else (),
+            parts=parts,
+            guard=Guard(policy),
+            starts=_starts(settings, start),
+            zone=zone,
+            now=now,
+            max_reasons_per_day=settings.limits.max_reasons_per_day,
+            signs=config is not None and isinstance(settings.log.opendkim, InPostfixLog),
+        )
+        summary = replay.run(
+            on_record=_write if as_json else records.append, until_first_halt=until_first_halt, progress=sys.stderr.isatty()
+        )
+        _tell(records, summary, config, as_json=as_json)
+    except UnreadableLogError as error:
+        click.echo(f"pwmtad: {error}", err=True)
+        raise SystemExit(EXIT_UNREADABLE) from error
+    except BrokenPipeError:
+        close_output()
 
 
 def decision(record: Record) -> dict[str, Any]:
     """Return a record as a line of `--json`; absent is null."""
     return {
         "kind": record.kind.value,
-        "at": _iso(record.at),
+        "at": iso(record.at),
         "stream": record.stream,
         "rule": record.rule,
         "reason": record.reason,
@@ -136,46 +139,68 @@ def decision(record: Record) -> dict[str, Any]:
         "before": record.before or None,
         "after": record.after or None,
         "halt_id": record.halt_id or None,
-        "ends_at": None if record.ends_at is None else _iso(record.ends_at),
-        "evidence": [{"at": _iso(line.at), "text": line.text} for line in record.evidence],
+        "ends_at": iso(record.ends_at),
+        "evidence": [{"at": iso(line.at), "text": line.text} for line in record.evidence],
     }
 
 
-def _iso(at: float) -> str:
-    return datetime.fromtimestamp(at, tz=UTC).isoformat()
+def _write(record: Record) -> None:
+    _write_line(decision(record))
 
 
-def _load(config: str | None, warmup_start: str | None) -> tuple[Settings, RuleSet, tuple[StopRule, ...]]:
-    if config is not None:
-        settings = read_settings(config)
+def _write_line(line: dict[str, Any]) -> None:
+    sys.stdout.buffer.write(encode(line))
+    sys.stdout.buffer.flush()  # decisions are seen as they happen, also through a pipe
+
+
+def _tell(records: list[Record], summary: Summary, config: str | None, *, as_json: bool) -> None:
+    if as_json:
+        _write_line({"kind": "summary", **summary.as_dict()})
     else:
-        start = _moment(warmup_start).isoformat() if warmup_start is not None else _NO_START
-        egresses = ", ".join(f'"out{number:02}"' for number in range(1, 21))
-        settings = load_settings(_NO_CONFIG.format(start=start, egresses=egresses).encode(), file="(no configuration)")
+        print_report(records, summary, make_console(), config=config)
+
+
+def _note(sentence: str) -> None:
+    click.echo(sentence, err=True)
+
+
+# -- what to judge by
+
+
+def _load(config: str | None, start: datetime | None) -> tuple[Settings, RuleSet, tuple[StopRule, ...]]:
+    if config is None:
+        text = _NO_CONFIG.format(start=_NO_START if start is None else start.isoformat(), egresses=_EGRESSES)
+        settings = load_settings(text.encode(), file="(no configuration)")
+    else:
+        try:
+            settings = load_settings(read_config(config), file=config)
+        except UnreadableError as error:
+            click.echo(f"pwmtad: {error}", err=True)
+            raise SystemExit(EXIT_UNREADABLE) from error
     if not isinstance(settings, Settings):
         _fail(config, settings)
     rules = read_rules(settings.rules.files)
     if not isinstance(rules, RuleSet):
         _fail(config, rules)
     stop_rules = read_stop_rules(settings.rules.stop_files, rules)
-    mistakes = [item for item in stop_rules if isinstance(item, ConfigError)]
+    mistakes = tuple(item for item in stop_rules if isinstance(item, ConfigError))
     if mistakes:
-        _fail(config, tuple(mistakes))
+        _fail(config, mistakes)
     return settings, rules, tuple(item for item in stop_rules if isinstance(item, StopRule))
 
 
 def _fail(config: str | None, mistakes: tuple[ConfigError, ...]) -> NoReturn:
     click.echo(render(config or "(no configuration)", None, mistakes), err=True)
-    raise SystemExit(1)
+    raise SystemExit(EXIT_MISTAKES)
 
 
 def _moment(text: str) -> datetime:
     try:
         moment = datetime.fromisoformat(text)
-    except ValueError as error:
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, OverflowError) as error:
         message = f"{text!r} is no ISO 8601 moment such as 2026-06-02T00:00:00Z"
         raise click.BadParameter(message, param_hint="--warmup-start") from error
-    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
 
 
 def _zone(name: str) -> ZoneInfo:
@@ -186,14 +211,17 @@ def _zone(name: str) -> ZoneInfo:
         raise click.BadParameter(message, param_hint="--timezone") from error
 
 
-def _starts(settings: Settings, warmup_start: str | None) -> dict[str, float]:
-    if warmup_start is not None:
-        return {str(name): _moment(warmup_start).timestamp() for name in settings.streams}
-    starts: dict[str, float] = {}
+def _starts(settings: Settings, given: datetime | None) -> dict[str, Instant]:
+    if given is not None:
+        return {str(name): given.timestamp() for name in settings.streams}
+    starts: dict[str, Instant] = {}
     for name, stream in settings.streams.items():
         start = stream.warmup.start_at
         if start is None and stream.warmup.start_file is not None:
-            start = read_stamp(stream.warmup.start_file).start
+            reading = read_stamp(stream.warmup.start_file)
+            start = reading.start
+            if start is None:
+                _note(f"{name}: {reading.problem}; give --warmup-start, else the ladder of day 0 is taken")
         if start is not None:
             starts[name] = start
     return starts
@@ -207,8 +235,5 @@ def _excluded(settings: Settings) -> dict[str, frozenset[str]]:
             if isinstance(domains, frozenset):
                 excluded[name] = domains
             else:
-                click.echo(f"{stream.excluded_domains_file}: {domains.found}: not excluded in this replay", err=True)
+                _note(f"{stream.excluded_domains_file}: {domains.found}: its domains are not excluded in this replay")
     return excluded
-
-
-__all__ = ["Summary", "command", "decision"]

@@ -1,245 +1,203 @@
-"""Drives the core over log files in time order: no store, no root, no Postfix."""
+"""Drives the core over log files in the order of their times: no store, no root, no Postfix, no clock but that of the lines."""
 
 from __future__ import annotations
 
 import heapq
-import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from datetime import tzinfo
-from typing import Any, Final
+from typing import Final, TypeAlias
 
-from msgspec import Struct
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+from msgspec.structs import replace
 
 from pwmtad.adapters.journal import entry_from_json
-from pwmtad.cli.log_files import chunks, open_log
+from pwmtad.cli.log_files import holds, line_lists
+from pwmtad.cli.log_order import LogFile, is_sequence
+from pwmtad.cli.progress import reading_bar
+from pwmtad.cli.replay_summary import Summary, summary_of
 from pwmtad.core.guard import Guard
 from pwmtad.core.lines import LineReader
 from pwmtad.core.observe import Observer, Parts
+from pwmtad.core.unknown import Moments, unknown_codes
 from pwmtad.core.wiring import OPENDKIM_SOURCE, POSTFIX_SOURCE
-from pwmtad.daemon.clock import wall_clock
 from pwmtad.model.events import AnyEvent
 from pwmtad.model.judgement import Record, RecordKind
 from pwmtad.model.names import Instant, SourceKind
+from pwmtad.model.observed import Observed
 
-_FAR_FUTURE: Final = 4e11
-"""`now` for batches: old logs are judged by their own time alone."""
+_NO_ARRIVAL: Final = 4e11
+"""`now` of whole chunks: after any line, so that old logs are judged by their own time alone."""
 _SIGNATURE: Final = b"DKIM-Signature field added"
-
-
-class Summary(Struct, frozen=True):
-    """The last line of a replay. Attempts are recipients' attempts of smtp(8), retries and notifications included."""
-
-    lines: int
-    attempts: int
-    sent: int
-    deferred: int
-    bounced: int
-    unparsed: int
-    by_egress: dict[str, dict[str, int]]
-    by_operator: dict[str, dict[str, int]]
-    by_class: dict[str, int]
-    messages: dict[str, dict[str, int]]
-    halts: int
-    attempts_after_first_halt: int
-    first_at: Instant | None
-    last_at: Instant | None
-    coverage_judged: bool
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the fields by name, moments as numbers."""
-        return {name: getattr(self, name) for name in self.__struct_fields__}
+_FORGET_EVERY: Final = 4096
+"""Events between two times that differences for a store, which is not there, are forgotten."""
+_OPENDKIM: Final = "opendkim"
+_Item: TypeAlias = tuple[Instant, int, str, AnyEvent]
+"""Time and rank to merge by, the source, the event."""
 
 
 class Replay:
-    """One run over some files."""
+    """One run over some files, oldest first."""
 
     def __init__(
         self,
         *,
-        mail_logs: Sequence[str],
-        journals: Sequence[str],
+        mail_logs: Sequence[LogFile],
+        journals: Sequence[LogFile],
         parts: Parts,
         guard: Guard,
         starts: dict[str, Instant],
         zone: tzinfo,
-        year: int | None,
+        now: Instant,
         max_reasons_per_day: int,
+        signs: bool = False,
     ) -> None:
-        self._journals = tuple(journals)
-        self._guard = guard
-        self._zone, self._year = zone, year
-        self._now = wall_clock()
-        self._logs = self._in_order(mail_logs)
-        self._judged = bool(self._journals) or any(_holds(file, _SIGNATURE) for file in self._logs)
-        if not self._judged:
-            # Without a single signing line nobody can tell unsigned mail from a log that never had them.
-            parts = Parts(parts.routes, parts.classifier, parts.limits, None)
-        kinds = {POSTFIX_SOURCE: SourceKind.POSTFIX if self._journals else SourceKind.BOTH}
-        if self._journals:
+        """`journals` hold OpenDKIM's lines, which are then not taken from `mail_logs`.
+
+        `signs`: OpenDKIM's lines are known to be there, even if not one of them tells of a signature.
+        """
+        self._mail_logs, self._journals = tuple(mail_logs), tuple(journals)
+        self._parts, self._guard, self._zone, self._now = parts, guard, zone, now
+        self._coverage_from: Instant | None = None
+        kinds = {POSTFIX_SOURCE: SourceKind.POSTFIX if journals else SourceKind.BOTH}
+        if journals:
             kinds[OPENDKIM_SOURCE] = SourceKind.OPENDKIM
+        elif parts.grace_s is not None and (signs or any(holds(file.path, _SIGNATURE) for file in mail_logs)):
+            self._coverage_from = self._first_at()
         self._observer = Observer(
-            parts=parts,
+            # Where nobody tells of signatures, unsigned mail can't be told from a log that never had them.
+            parts=parts if self._coverage_from is not None else replace(parts, grace_s=None),
             sources=kinds,
             max_reasons_per_day=max_reasons_per_day,
             zone=zone,
-            now=self._now,
-            year=year,
+            now=now,
             guard=guard,
         )
         self._observer.warmup_starts = dict(starts)
+        self._observer.doubts = self._doubts
         self._halts = 0
+        self._first_halt_at: Instant | None = None
 
     def run(self, *, on_record: Callable[[Record], None], until_first_halt: bool, progress: bool) -> Summary:
-        """Read everything; hand out each record as soon as its lines were read. Returns the summary."""
+        """Read everything; hand out each record as soon as its lines were read. Raises UnreadableLogError."""
+        files = [*self._mail_logs, *self._journals]
+        chunks_suffice = not (self._journals or until_first_halt or any(file.is_journal for file in files))
         with ExitStack() as stack:
-            advance = stack.enter_context(_bar([*self._logs, *self._journals])) if progress else _ignore
-            if self._journals or until_first_halt:
-                self._run_merged(on_record, until_first_halt, advance)
+            advance = stack.enter_context(reading_bar([file.path for file in files])) if progress else None
+            if chunks_suffice and is_sequence(self._mail_logs):
+                self._run_chunks(on_record, advance)
             else:
-                self._run_log(on_record, advance)
-        self._finish(on_record, stopped=until_first_halt and self._halts > 0)
-        return self._summary()
+                self._run_merged(on_record, until_first_halt, advance)
+        stopped_at = self._first_halt_at if until_first_halt else None
+        if stopped_at is None:
+            self._finish(on_record)
+        return summary_of(
+            self._observer.tally,
+            halts=self._halts,
+            attempts_after_first_halt=self._attempts_after_first_halt(),
+            first_at=self._first_at(),
+            last_at=self._last_at(),
+            coverage_from=self._coverage_from,
+            stopped_at=stopped_at,
+        )
 
-    def _run_log(self, on_record: Callable[[Record], None], advance: Callable[[int], None]) -> None:
-        """One source: whole chunks, the fast path."""
-        for file in self._logs:
-            with open_log(file) as stream:
-                for lines in chunks(stream, advance):
-                    self._observer.count(POSTFIX_SOURCE, lines, _FAR_FUTURE)
-                    self._observer.drop_deltas()
-                    self._hand_out(on_record)
+    # -- reading
 
-    def _run_merged(self, on_record: Callable[[Record], None], until_first_halt: bool, advance: Callable[[int], None]) -> None:
-        streams = [self._log_events(advance), *(self._journal_events(file, advance) for file in self._journals)]
-        merged = heapq.merge(*streams, key=lambda item: (item[0], item[1]))
-        for count, (_, _, name, event) in enumerate(merged, start=1):
+    def _run_chunks(self, on_record: Callable[[Record], None], advance: Callable[[int], None] | None) -> None:
+        """One file after the other, in whole chunks: the fast path."""
+        for file in self._mail_logs:
+            self._observer.sources[POSTFIX_SOURCE].reader = self._reader(file)
+            for lines in line_lists(file.path, advance):
+                self._observer.count(POSTFIX_SOURCE, lines, _NO_ARRIVAL)
+                self._observer.drop_deltas()
+                self._hand_out(on_record)
+
+    def _run_merged(
+        self, on_record: Callable[[Record], None], until_first_halt: bool, advance: Callable[[int], None] | None
+    ) -> None:
+        """All sources side by side in the order of time, one event after the other."""
+        streams = [
+            *self._streams(POSTFIX_SOURCE, 1, self._mail_logs, advance),
+            # At the same moment what was signed comes first.
+            *self._streams(OPENDKIM_SOURCE, 0, self._journals, advance),
+        ]
+        for number, (_, _, name, event) in enumerate(heapq.merge(*streams, key=lambda item: item[:2]), start=1):
+            if self._coverage_from is None and name == OPENDKIM_SOURCE and event.tag == _OPENDKIM:
+                self._judge_coverage_from(event.at)
             self._observer.take_event(name, event)
-            if count % 4096 == 0:
+            if number % _FORGET_EVERY == 0:
                 self._observer.drop_deltas()
             self._hand_out(on_record)
-            if until_first_halt and self._halts:
+            if until_first_halt and self._first_halt_at is not None:
                 return
 
-    def _log_events(self, advance: Callable[[int], None]) -> Iterator[tuple[Instant, int, str, AnyEvent]]:
-        reader = self._observer.sources[POSTFIX_SOURCE].reader
-        at = 0.0
-        for file in self._logs:
-            with open_log(file) as stream:
-                for lines in chunks(stream, advance):
-                    for line in lines:
-                        event = reader.line(line)
-                        at = max(at, event.at or at)  # merging needs an order; counting uses the line's own time
-                        yield at, 1, POSTFIX_SOURCE, event
+    def _streams(
+        self, name: str, rank: int, files: Sequence[LogFile], advance: Callable[[int], None] | None
+    ) -> list[Iterator[_Item]]:
+        """Files that follow each other are one stream, so that only one of them is open; others are merged by time."""
+        groups = [files] if is_sequence(files) else [[file] for file in files]
+        return [self._items(name, rank, group, advance) for group in groups]
 
-    def _journal_events(self, file: str, advance: Callable[[int], None]) -> Iterator[tuple[Instant, int, str, AnyEvent]]:
-        reader = self._observer.sources[OPENDKIM_SOURCE].reader
-        with open_log(file) as stream:
-            for lines in chunks(stream, advance):
+    def _items(self, name: str, rank: int, files: Iterable[LogFile], advance: Callable[[int], None] | None) -> Iterator[_Item]:
+        at = 0.0
+        for file in files:
+            reader = self._reader(file)
+            for lines in line_lists(file.path, advance):
                 for line in lines:
-                    entry = entry_from_json(line.encode())
+                    entry = entry_from_json(line.encode()) if file.is_journal else None
                     event = reader.line(line) if entry is None else reader.entry(entry[1])
-                    yield event.at or 0.0, 0, OPENDKIM_SOURCE, event
+                    if event.at is not None and event.at > at:
+                        at = event.at  # merging needs an order; counting uses the line's own time
+                    yield at, rank, name, event
+
+    def _reader(self, file: LogFile) -> LineReader:
+        return LineReader(zone=self._zone, now=self._now, year=file.year)
+
+    # -- judging
+
+    def _judge_coverage_from(self, at: Instant | None) -> None:
+        """The journal begins: it may be younger than mail.log, and what was before it is neither signed nor unsigned."""
+        if at is not None and self._parts.grace_s is not None:
+            self._coverage_from = at
+            self._observer.reconfigure(self._parts)
+
+    def _doubts(self, now: Instant) -> dict[str, str]:
+        """What the lines themselves tell is not known."""
+        moments = Moments(
+            started_at=0.0,
+            counters_since=None,
+            suppressed_at=self._observer.suppressed_at,
+            clock_jumped_at=None,
+            gap_at=None,
+        )
+        return unknown_codes(sources={}, observed=Observed(), moments=moments, now=now)
 
     def _hand_out(self, on_record: Callable[[Record], None]) -> None:
         for record in self._guard.take_news():
-            self._halts += record.kind is RecordKind.HALT
+            if record.kind is RecordKind.HALT:
+                self._halts += 1
+                if self._first_halt_at is None:
+                    self._first_halt_at = record.at
             on_record(record)
 
-    def _finish(self, on_record: Callable[[Record], None], *, stopped: bool) -> None:
-        """Judge what waits for the grace time at the end of the log, unless it was left early."""
+    def _finish(self, on_record: Callable[[Record], None]) -> None:
+        """Judge what waits for the grace time at the end of the log."""
         last = self._last_at()
-        if last is None or stopped:
+        if last is None:
             return
         for source in self._observer.sources.values():
             source.watermark = max(source.watermark, last)
         self._observer.look(last)
         self._hand_out(on_record)
 
+    # -- summing up
+
+    def _attempts_after_first_halt(self) -> int:
+        first = self._guard.attempts_at_first_halt
+        return 0 if first is None else self._guard.attempts - first
+
+    def _first_at(self) -> Instant | None:
+        return min((file.first for file in self._mail_logs if file.first is not None), default=None)
+
     def _last_at(self) -> Instant | None:
-        times = [s.last_line_at for s in self._observer.sources.values() if s.last_line_at is not None]
+        times = [source.last_line_at for source in self._observer.sources.values() if source.last_line_at is not None]
         return max(times, default=None)
-
-    def _in_order(self, files: Sequence[str]) -> tuple[str, ...]:
-        """Oldest first, by the first timestamp in each file; a file without one keeps its place at the end."""
-        return tuple(sorted(files, key=self._first_time))
-
-    def _first_time(self, file: str) -> Instant:
-        reader = LineReader(zone=self._zone, now=self._now, year=self._year)
-        with open_log(file) as stream:
-            for lines in chunks(stream):
-                for line in lines:
-                    at = reader.line(line).at
-                    if at is not None:
-                        return at
-                break  # no timestamp within the first MiB
-        return _FAR_FUTURE
-
-    def _summary(self) -> Summary:
-        tally = self._observer.tally
-        by_status: dict[str, int] = {}
-        by_egress: dict[str, dict[str, int]] = {}
-        by_operator: dict[str, dict[str, int]] = {}
-        by_class: dict[str, int] = {}
-        for key, counts in tally.attempt_totals().items():
-            number = sum(counts)
-            status = "deferred" if key.status == "softbounce" else key.status
-            for sums in (by_status, by_egress.setdefault(key.egress, {}), by_operator.setdefault(key.operator, {})):
-                sums[status] = sums.get(status, 0) + number
-            if key.reply_class:
-                by_class[key.reply_class] = by_class.get(key.reply_class, 0) + number
-        lines = tally.line_totals()
-        first_halt = self._guard.attempts_at_first_halt
-        return Summary(
-            lines=sum(lines.values()),
-            attempts=sum(by_status.values()),
-            sent=by_status.get("sent", 0),
-            deferred=by_status.get("deferred", 0),
-            bounced=by_status.get("bounced", 0),
-            unparsed=sum(count for key, count in lines.items() if key[2] == "unparsed"),
-            by_egress=by_egress,
-            by_operator=by_operator,
-            by_class=by_class,
-            messages={stream: counts._asdict() for stream, counts in tally.message_totals().items()},
-            halts=self._halts,
-            attempts_after_first_halt=0 if first_halt is None else self._guard.attempts - first_halt,
-            first_at=self._first_time(self._logs[0]) if self._logs else None,
-            last_at=self._last_at(),
-            coverage_judged=self._judged,
-        )
-
-
-def _ignore(_count: int) -> None:
-    return
-
-
-class _bar:
-    """A progress bar on standard error, by bytes; the size of a .gz is taken as five times its own."""
-
-    def __init__(self, files: Sequence[str]) -> None:
-        total = sum(os.path.getsize(file) * (5 if file.endswith(".gz") else 1) for file in files if file != "-")
-        self._progress = Progress(
-            TextColumn("reading"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"), TransferSpeedColumn(),
-            TimeRemainingColumn(), console=Console(stderr=True), transient=True,
-        )  # fmt: skip
-        self._task: TaskID = self._progress.add_task("reading", total=total)
-
-    def __enter__(self) -> Callable[[int], None]:
-        self._progress.start()
-        return lambda count: self._progress.advance(self._task, count)
-
-    def __exit__(self, *_exception: object) -> None:
-        self._progress.stop()
-
-
-def _holds(file: str, needle: bytes) -> bool:
-    """Whether a file holds `needle`, which is shorter than a chunk and has no line break."""
-    with open_log(file) as stream:
-        tail = b""
-        while data := stream.read(1 << 22):
-            if needle in tail + data[: len(needle)] or needle in data:
-                return True
-            tail = data[-len(needle) :]
-    return False

@@ -69,6 +69,13 @@ def render_report(state: State, console: Console, *, top: int = _TOP) -> None:
     show_pairs(console, [("Queue", queue_text(report.queue))])
 
 
+def render_volumes(state: State, console: Console) -> None:
+    """Print where mail went today: the egresses and operators that had any."""
+    report = report_of(state)
+    _egresses([line for line in report.egresses if line.sums.day.attempts], console)
+    _operators(report.operators, console)
+
+
 def _mix(report: Report, console: Console) -> None:
     lines = report.streams if len(report.streams) <= 1 else (*report.streams, total_of(report.streams))
     columns: tuple[Column, ...] = (("stream", "left"), ("attempts", "right"), *_MIX, ("last hour", "right"), ("24 h", "right"))

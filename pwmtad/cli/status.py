@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 import click
@@ -9,27 +10,34 @@ from rich.console import Console
 from rich.text import Text
 
 from pwmtad.cli.client import UnreachableError, fetch_state, where_options
+from pwmtad.cli.halt_words import hold_words
 from pwmtad.cli.json_lines import encode
 from pwmtad.cli.tables import (
+    Cell,
     Column,
     ago,
     coverage_text,
     day_text,
     level_text,
     make_console,
+    minute,
     number,
     of_text,
     plain,
     queue_text,
     share_of,
     show_head,
+    show_indented,
     show_pairs,
     show_table,
     span,
 )
 from pwmtad.core import state_json
-from pwmtad.model.state import Finding, Level, SourceState, State
+from pwmtad.core.halts import standing
+from pwmtad.model.judgement import Desired, HaltPhase
+from pwmtad.model.state import Finding, Level, SourceState, State, StreamState
 
+_COLOURS: Final = {True: "bold red", False: "yellow"}
 EXIT_OK, EXIT_FINDINGS, EXIT_UNREACHABLE = 0, 1, 2
 _ORDER: Final = (Level.ERROR, Level.UNKNOWN, Level.WARNING, Level.OK)
 
@@ -40,7 +48,7 @@ _ORDER: Final = (Level.ERROR, Level.UNKNOWN, Level.WARNING, Level.OK)
 def command(path: str, url: str | None, as_json: bool) -> None:
     """Show what the running daemon sees now.
 
-    Exit code: 0 all well, 1 a finding of level error, 2 the daemon can't be reached.
+    Exit code: 0 all well, 1 something is halted or a finding is an error, 2 the daemon can't be reached.
     """
     try:
         state = fetch_state(path, url)
@@ -55,17 +63,40 @@ def command(path: str, url: str | None, as_json: bool) -> None:
 
 
 def exit_code(state: State) -> int:
-    """Return 1 if any finding is an error."""
-    return EXIT_FINDINGS if any(finding.level is Level.ERROR for finding in state.findings) else EXIT_OK
+    """Return 1 if any finding is an error, or a halt stands."""
+    wrong = any(finding.level is Level.ERROR for finding in state.findings) or standing(state.halts)
+    return EXIT_FINDINGS if wrong else EXIT_OK
 
 
 def render_status(state: State, console: Console) -> None:
     """Print the page."""
     show_head(console, host=state.host, at=state.at, mode=state.mode, summary=state.summary)
-    _findings(state, console)
-    _streams(state, console)
+    render_standing(state, console)
     _sources(state, console)
     _parts(state, console)
+
+
+def render_standing(state: State, console: Console) -> None:
+    """Print what stands: halts, findings, and what each stream may and did."""
+    _halts(state, console)
+    _findings(state, console)
+    _streams(state, console)
+    _volumes(state, console)
+
+
+def _halts(state: State, console: Console) -> None:
+    if not state.halts:
+        return
+    console.print()
+    console.print(Text("Halts", "bold"))
+    if state.mode != "enforce":
+        show_indented(console, Text("observe mode: nothing is held; this is what enforce mode would hold", "yellow"))
+    for halt in state.halts:
+        stands = halt.phase is HaltPhase.ACTIVE
+        head = Text.assemble(plain(halt.id, "bold"), plain(f"   rule {halt.rule}   "), (halt.phase.value, _COLOURS[stands]))
+        show_indented(console, head)
+        for line in (halt.reason, *hold_words(halt, state.at)):
+            show_indented(console, plain(line), depth=4)
 
 
 def _findings(state: State, console: Console) -> None:
@@ -83,24 +114,81 @@ def _finding_text(finding: Finding) -> Text:
 def _streams(state: State, console: Console) -> None:
     columns: tuple[Column, ...] = (
         ("stream", "left"),
+        ("may send", "left"),
         ("warmup", "left"),
+        ("counts as", "left"),
+        ("window/h", "right"),
+        ("pool", "right"),
+    )
+    judged = {desired.stream: desired for desired in state.desired}
+    rows = [_stream_row(stream, judged.get(stream.name)) for stream in state.streams]
+    show_table(console, "Streams", columns, rows, empty="none configured: all mail is counted, none is held")
+
+
+def _stream_row(stream: StreamState, desired: Desired | None) -> Sequence[Cell]:
+    return (
+        stream.name,
+        _may_send(stream, desired),
+        day_text(stream.warmup_day),
+        day_text(None if desired is None else desired.effective_day),
+        number(_window(stream, desired)),
+        _pool(stream, desired),
+    )
+
+
+def _may_send(stream: StreamState, desired: Desired | None) -> Text:
+    """Whether it may send, and what keeps it from growing."""
+    if desired is None:
+        return Text("?")
+    if not desired.sending:
+        why = ", ".join(reason.partition(" (")[0] for reason in desired.reasons)
+        return Text.assemble(("no", "bold red"), plain(f": {why}"))
+    if desired.probe_limit is not None:
+        return Text.assemble(("probing", "yellow"), f": {desired.probe_limit} an hour")
+    held = f"; not to {', '.join(desired.held_operators)}" if desired.held_operators else ""
+    if desired.growth:
+        return Text.assemble(("yes", "green"), plain(held))
+    return Text.assemble(("yes", "yellow"), plain(f"{held}; {_why_frozen(stream)}"))
+
+
+def _why_frozen(stream: StreamState) -> str:
+    if stream.unknown:
+        return f"no growth, unknown: {', '.join(stream.unknown)}"
+    if stream.frozen_until is not None:
+        return f"no growth until {minute(stream.frozen_until)}: {stream.frozen_rule}"
+    return "no growth"
+
+
+def _window(stream: StreamState, desired: Desired | None) -> int | None:
+    return stream.window_per_hour if desired is None else desired.window_per_hour
+
+
+def _pool(stream: StreamState, desired: Desired | None) -> str:
+    """What is in rotation, of what should be."""
+    if stream.pool_allowed is None and not stream.pool:
+        return "fixed"
+    return of_text(len(stream.pool), stream.pool_allowed if desired is None else len(desired.pool))
+
+
+def _volumes(state: State, console: Console) -> None:
+    columns: tuple[Column, ...] = (
+        ("stream", "left"),
         ("last hour", "right"),
         ("today (UTC)", "right"),
-        ("pool", "left"),
         ("DKIM, 24 h", "left"),
     )
+    judged = {desired.stream: desired for desired in state.desired}
     rows = [
         (
             stream.name,
-            day_text(stream.warmup_day),
-            of_text(stream.first_attempts_hour, stream.window_per_hour),
+            of_text(stream.first_attempts_hour, _window(stream, judged.get(stream.name))),
             of_text(stream.first_attempts_utc_day, stream.ceiling_per_day),
-            "fixed" if stream.pool_allowed is None and not stream.pool else of_text(len(stream.pool), stream.pool_allowed),
             coverage_text(stream.coverage.day),
         )
         for stream in state.streams
     ]
-    show_table(console, "Streams", columns, rows, empty="none configured: all mail is counted, none is held")
+    if rows:
+        show_table(console, "Volume: first attempts, and what they may be", columns, rows, empty="")
 
 
 def _sources(state: State, console: Console) -> None:

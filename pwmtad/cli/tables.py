@@ -118,6 +118,11 @@ def clock(at: Instant) -> str:
     return datetime.fromtimestamp(max(at, 0.0), tz=UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
+def minute(at: Instant) -> str:
+    """Return `2026-06-17 18:22 UTC`."""
+    return datetime.fromtimestamp(max(at, 0.0), tz=UTC).strftime("%Y-%m-%d %H:%M UTC")
+
+
 def show_head(console: Console, *, host: str, at: Instant, mode: str, summary: str) -> None:
     """Print the line that says where and when, and the tick's sentence."""
     console.print(Text.assemble(plain(host, "bold"), f"   {clock(at)}   {mode} mode"))
@@ -149,9 +154,9 @@ def show_pairs(console: Console, rows: Iterable[tuple[str, str]]) -> None:
     console.print(table)
 
 
-def show_indented(console: Console, content: Table | Text) -> None:
-    """Print under a title."""
-    console.print(Padding(content, (0, 0, 0, 2), expand=False))
+def show_indented(console: Console, content: Table | Text, *, depth: int = 2) -> None:
+    """Print under a title, `depth` columns further in, wrapped lines as well."""
+    console.print(Padding(content, (0, 0, 0, depth), expand=False))
 
 
 def _two(big: int, big_unit: str, small: int, small_unit: str) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, TypeAlias, TypeVar
 
 from msgspec import Struct
+from typing_extensions import override
 
 from pwmtad.model.names import NO_EGRESS, NO_STREAM
 from pwmtad.model.postfix import Clone
@@ -59,7 +60,7 @@ class Routes:
         """Return (egress, stream) of a delivery agent's tag; NO_EGRESS and NO_STREAM where it tells none."""
         route = self._tags.get(tag)
         if route is None:
-            route = self._by_syslog_name.get(tag.rpartition("/")[0], (NO_EGRESS, NO_STREAM))
+            route = self._find_egress(tag)
             _remember(self._tags, tag, route)
         return route
 
@@ -71,6 +72,9 @@ class Routes:
             stream = self._find_injector(client_ip, tag)
             _remember(self._clients, key, stream)
         return stream
+
+    def _find_egress(self, tag: str) -> tuple[str, str]:
+        return self._by_syslog_name.get(tag.rpartition("/")[0], (NO_EGRESS, NO_STREAM))
 
     def _find_injector(self, client_ip: str, tag: str) -> str:
         service = tag.rpartition("/")[0]
@@ -98,14 +102,14 @@ class AnyRoutes(Routes):
         super().__init__((), ())
         self._stream = stream
 
-    def egress(self, tag: str) -> tuple[str, str]:
-        """Return (egress, stream) of any delivery agent's tag."""
+    @override
+    def _find_egress(self, tag: str) -> tuple[str, str]:
         head = tag.rpartition("/")[0]
         name = head.removeprefix("postfix").lstrip("/-")
         return (name or NO_EGRESS, self._stream)
 
-    def injector(self, client_ip: str, tag: str) -> str:
-        """Return the stream for every client that is not this host itself."""
+    @override
+    def _find_injector(self, client_ip: str, tag: str) -> str:
         del tag
         try:
             return "" if ipaddress.ip_address(client_ip).is_loopback else self._stream

@@ -139,6 +139,8 @@ class Correlator:
         self.event_counts[name] = self.event_counts.get(name, 0) + 1
         handler = self._on.get(type(event))
         if handler is None:
+            if self._blind and isinstance(event, events.Other):
+                self._see_session(event)
             return None
         at = event.at
         if at is None:
@@ -196,6 +198,11 @@ class Correlator:
         if len(self._blind) >= _MAX_SESSIONS:
             self._blind.clear()
         self._blind[event.tag, event.pid] = (at, clean(f"milter {event.milter}: {event.text}", 200))
+
+    def _see_session(self, event: events.Other) -> None:
+        # The process's next session finds out anew whether the milter is there.
+        if event.text.startswith(("connect from ", "disconnect from ")):
+            self._blind.pop((event.tag, event.pid), None)
 
     def _queued(self, event: events.Queued, at: Instant) -> Unfiltered | None:
         message = self._open.get(event.queue_id)

@@ -1,28 +1,33 @@
 """Evidence windows: which stop rules an attempt speaks for, and when they have enough.
 
-Windows mean what they say: a rule of "3 in 1 h" looks at the hour before its newest piece of evidence, by the lines' own times.
-Counting is per operator over all its MX hosts and tenants: a ban that each of a thousand tenants tells once must show.
-Evidence counts only from an operator's own relays, and never from notifications: who sends us mail that bounces could
-otherwise choose what an operator refuses.
+Windows mean what they say: a rule of "3 in 1 h" looks at the hour that ends with its newest piece of evidence, by the lines'
+own times; a piece that is exactly an hour older is out. Counting is per operator over all its MX hosts and tenants: a ban that
+each of a thousand tenants tells once must show. Evidence counts only from an operator's own relays, and never from
+notifications: who sends us mail that bounces could otherwise choose what an operator refuses.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from pwmtad.core.correlate import Classified
 from pwmtad.core.tally import Column
 from pwmtad.core.text import clean, domain_of
+from pwmtad.model.counters import DAY_S, MINUTE_S, AttemptBucket
 from pwmtad.model.judgement import Evidence, Scope, StopRule
 from pwmtad.model.names import OTHER_OPERATOR, UNKNOWN_OPERATOR, Instant, ReplyClass
 
 TEXT_LIMIT: Final = 300
 """Characters of a quoted reply: the longest shipped sample has 260."""
-_MAX_HITS: Final = 10_000
-"""Pieces of evidence per window; more than any sensible threshold, so that a flood costs no memory."""
+MAX_HITS: Final = 10_000
+"""Pieces of evidence per window, and in all of them together for the next start: as many as the largest `count` of a rule, so
+that a flood costs no memory."""
+_MAX_QUOTED: Final = 10
+_ANSWER_MINUTES: Final = DAY_S // MINUTE_S + 1
+"""Answers are kept for as long as a rule with a share may look back (see config.stop_rules)."""
 _NOT_KNOWN: Final = frozenset({OTHER_OPERATOR, UNKNOWN_OPERATOR})
 
 
@@ -33,159 +38,216 @@ class Fired(NamedTuple):
     stream: str
     operator: str
     egress: str
+    hits: int
+    """Pieces of evidence in the window."""
+    recipients: int
+    """Different recipients among them."""
     evidence: tuple[Evidence, ...]
     """The newest pieces, oldest first, as many as the rule asks for (at most 10)."""
 
 
+class Seen(NamedTuple):
+    """An attempt that is evidence for these rules, and those that have enough now."""
+
+    evidence: Evidence
+    rules: tuple[StopRule, ...]
+    fired: list[Fired]
+
+
 class _Window:
-    """The hits of one rule at one operator (and egress) within the rule's window."""
+    """The hits of one rule at one operator (and egress) within the rule's window, in the order of their times."""
 
-    __slots__ = ("attempts", "hits", "recipients")
+    __slots__ = ("_hits", "_recipients", "_span_s", "subject")
 
-    def __init__(self) -> None:
-        self.hits: deque[Evidence] = deque()
-        self.recipients: dict[str, int] = {}
-        self.attempts: deque[Instant] = deque()
-        """Times of attempts that ended at the operator; only kept for rules with a share."""
+    def __init__(self, span_s: float, subject: str) -> None:
+        self.subject = subject
+        """What a halt for these hits would be about."""
+        self._span_s = span_s
+        self._hits: deque[tuple[Instant, Evidence]] = deque()
+        self._recipients: dict[str, int] = {}
 
-    def add(self, hit: Evidence, span_s: float) -> None:
+    def __len__(self) -> int:
+        return len(self._hits)
+
+    @property
+    def recipients(self) -> int:
+        """Different recipients."""
+        return len(self._recipients)
+
+    def add(self, hit: Evidence) -> None:
         """Add a hit and drop those that are out of the window, or too many."""
-        self.hits.append(hit)
-        if hit.recipient:
-            self.recipients[hit.recipient] = self.recipients.get(hit.recipient, 0) + 1
-        newest = max(hit.at, self.hits[0].at)
-        while self.hits and (self.hits[0].at <= newest - span_s or len(self.hits) > _MAX_HITS):
-            self._drop(self.hits.popleft())
+        hits = self._hits
+        if hits and hit.at < hits[-1][0] - self._span_s:
+            # No line comes so late: the clock was set back. What came before is not older than the clock says now.
+            self._hits = hits = deque((hit.at, old) for _, old in hits)
+        position = len(hits)
+        while position and hits[position - 1][0] > hit.at:
+            position -= 1
+        hits.insert(position, (hit.at, hit))
+        self._recipients[hit.recipient] = self._recipients.get(hit.recipient, 0) + 1
+        begin = hits[-1][0] - self._span_s
+        while hits[0][0] <= begin or len(hits) > MAX_HITS:
+            self._drop(hits.popleft()[1])
+
+    def newest(self, count: int) -> tuple[Evidence, ...]:
+        """Return the newest hits, oldest first."""
+        return tuple(self._hits[-number][1] for number in range(min(count, len(self._hits)), 0, -1))
 
     def _drop(self, hit: Evidence) -> None:
-        if not hit.recipient:
-            return
-        left = self.recipients[hit.recipient] - 1
+        left = self._recipients[hit.recipient] - 1
         if left:
-            self.recipients[hit.recipient] = left
+            self._recipients[hit.recipient] = left
         else:
-            del self.recipients[hit.recipient]
+            del self._recipients[hit.recipient]
+
+
+class _Answers:
+    """How often an operator answered, by minute: the denominator of rules with a share."""
+
+    __slots__ = ("_minutes",)
+
+    def __init__(self) -> None:
+        self._minutes: dict[int, int] = {}
+
+    def add(self, minute: int, count: int) -> None:
+        """Count answers; minutes that are too far away are forgotten now and then."""
+        self._minutes[minute] = self._minutes.get(minute, 0) + count
+        if len(self._minutes) > 3 * _ANSWER_MINUTES:
+            self._minutes = {m: answers for m, answers in self._minutes.items() if abs(m - minute) <= _ANSWER_MINUTES}
+
+    def total(self, at: Instant, span_s: float) -> int:
+        """Answers within `span_s` before `at`, and in the rest of the minute in which that began."""
+        begin, end = int((at - span_s) // MINUTE_S), int(at // MINUTE_S)
+        return sum(self._minutes.get(minute, 0) for minute in range(begin, end + 1))
 
 
 class EvidenceBook:
     """All windows of all rules. Feed it classified attempts in the order of the log."""
 
     def __init__(self, rules: Sequence[StopRule]) -> None:
+        self._kept: deque[Evidence] = deque(maxlen=MAX_HITS)
+        self._answers: dict[tuple[str, str, str], _Answers] = {}
+        self._take(rules)
+
+    def _take(self, rules: Sequence[StopRule]) -> None:
         self._rules = tuple(rules)
         self._windows: dict[tuple[str, str, str, str], _Window] = {}
-        self._kept: deque[Evidence] = deque()
-        self._longest_s = max((rule.window_s for rule in self._rules), default=0)
         self._matching: dict[tuple[str, str, str], tuple[StopRule, ...]] = {}
-        self._counting: dict[str, tuple[StopRule, ...]] = {}
+        self._longest_s = max((rule.window_s for rule in self._rules), default=1)
+        self._by_egress = any(rule.share is not None and rule.scope is Scope.EGRESS for rule in self._rules)
 
-    @property
-    def rules(self) -> tuple[StopRule, ...]:
-        """The rules in force."""
-        return self._rules
-
-    def see(self, counted: Classified, at: Instant) -> tuple[Evidence | None, list[Fired]]:
-        """Take one attempt; return the evidence that it is (if it is any) and the rules that have enough now."""
-        if counted.column is Column.NOTIFICATIONS or counted.operator in _NOT_KNOWN:
-            return None, []
-        if counted.attempt.relay_host is None:
-            return None, []
-        self._count_attempt(counted, at)
-        if counted.reply_class is None:
-            return None, []
-        rules = self._rules_for(counted.operator, counted.reply_class.value, counted.rule or "")
+    def see(self, counted: Classified, at: Instant) -> Seen | None:
+        """Take one attempt; return what it is evidence for, None if it is for nothing."""
+        operator, reply_class = counted.operator, counted.reply_class
+        if counted.column is Column.NOTIFICATIONS or operator in _NOT_KNOWN:
+            return None
+        if reply_class is not ReplyClass.INFRASTRUCTURE:
+            self._count_answers(counted.stream, operator, counted.egress, int(at // MINUTE_S), 1)
+        if reply_class is None or counted.attempt.relay_host is None:
+            return None
+        rules = self._rules_for(operator, reply_class.value, counted.rule or "")
         if not rules:
-            return None, []
+            return None
         evidence = evidence_of(counted, at)
         self._keep(evidence)
-        return evidence, self._judge(evidence, rules)
+        return Seen(evidence, rules, self._judge(evidence, rules))
 
-    def load(self, evidence: Iterable[Evidence]) -> None:
-        """Refill the windows from the store. Nothing fires: what had to was decided when it was new."""
+    def load(self, evidence: Iterable[Evidence], since: Mapping[tuple[str, str, str], Instant]) -> None:
+        """Refill the windows from the store. Nothing fires: what had to was decided when it was new.
+
+        `since`: by (rule, stream, subject of the halt), up to when its evidence was dealt with.
+        """
         for piece in evidence:
             self._keep(piece)
             for rule in self._rules_for(piece.operator, piece.reply_class, piece.rule):
-                self._window(rule, piece.stream, piece.operator, piece.egress).add(piece, rule.window_s)
+                window = self._window(rule, piece.stream, piece.operator, piece.egress)
+                if piece.at > since.get((rule.id, piece.stream, window.subject), piece.at - 1):
+                    window.add(piece)
 
-    def replace_rules(self, rules: Sequence[StopRule]) -> None:
+    def load_answers(self, buckets: Iterable[AttemptBucket]) -> None:
+        """Refill the denominators from the store's counts."""
+        for bucket in buckets:
+            key, count = bucket.key, bucket.counts.first + bucket.counts.retries
+            if count and key.operator not in _NOT_KNOWN and key.reply_class != ReplyClass.INFRASTRUCTURE.value:
+                self._count_answers(key.stream, key.operator, key.egress, bucket.start // MINUTE_S, count)
+
+    def replace_rules(self, rules: Sequence[StopRule], since: Mapping[tuple[str, str, str], Instant]) -> None:
         """Take other rules; the evidence that is still kept counts for them as well."""
         kept = list(self._kept)
-        self.__init__(rules)  # type: ignore[misc]  # every attribute is made anew
-        self.load(kept)
+        self._kept.clear()
+        self._take(rules)
+        self.load(kept, since)
 
-    def quiet(self, rule_id: str, stream: str, since: Instant) -> bool:
-        """Whether no evidence for the rule came after `since` in the stream."""
-        return not any(
-            key[0] == rule_id and key[1] == stream and window.hits and window.hits[-1].at > since
-            for key, window in self._windows.items()
-        )
+    def forget(self, rule_id: str, stream: str, subject: str) -> None:
+        """A halt that the rule set is served: the evidence for it counts anew."""
+        served = [key for key, window in self._windows.items() if key[:2] == (rule_id, stream) and window.subject == subject]
+        for key in served:
+            del self._windows[key]
 
     def _judge(self, evidence: Evidence, rules: Sequence[StopRule]) -> list[Fired]:
         fired = []
         for rule in rules:
             window = self._window(rule, evidence.stream, evidence.operator, evidence.egress)
-            window.add(evidence, rule.window_s)
+            window.add(evidence)
             if self._enough(rule, window, evidence):
-                quoted = tuple(list(window.hits)[-min(10, max(rule.count, 1)) :])
-                fired.append(Fired(rule, evidence.stream, evidence.operator, evidence.egress, quoted))
+                quoted = window.newest(min(rule.count, _MAX_QUOTED))
+                fired.append(
+                    Fired(rule, evidence.stream, evidence.operator, evidence.egress, len(window), window.recipients, quoted)
+                )
         return fired
 
     def _enough(self, rule: StopRule, window: _Window, evidence: Evidence) -> bool:
-        if len(window.hits) < rule.count or len(window.recipients) < rule.distinct_recipients:
+        if len(window) < rule.count or window.recipients < rule.distinct_recipients:
             return False
         if rule.share is None:
             return True
-        while window.attempts and window.attempts[0] <= evidence.at - rule.window_s:
-            window.attempts.popleft()
-        total = len(window.attempts)
-        return total >= rule.min_sample and len(window.hits) > rule.share * total
+        egress = evidence.egress if rule.scope is Scope.EGRESS else ""
+        answers = self._answers.get((evidence.stream, evidence.operator, egress))
+        total = answers.total(evidence.at, rule.window_s) if answers is not None else 0
+        return total >= rule.min_sample and len(window) > rule.share * total
 
-    def _count_attempt(self, counted: Classified, at: Instant) -> None:
-        """For rules with a share: the denominator is attempts that ended at the operator's relays, retries included."""
-        rules = self._counting.get(counted.operator)
-        if rules is None:
-            rules = tuple(r for r in self._rules if r.share is not None and _covers(r, counted.operator))
-            self._counting[counted.operator] = rules
-        for rule in rules:
-            window = self._window(rule, counted.stream, counted.operator, counted.egress)
-            window.attempts.append(at)
-            while len(window.attempts) > _MAX_HITS or window.attempts[0] <= at - rule.window_s:
-                window.attempts.popleft()
+    def _count_answers(self, stream: str, operator: str, egress: str, minute: int, count: int) -> None:
+        """The denominator is answers, retries included: a connection that failed does not say what the operator thinks."""
+        for name in ("", egress) if self._by_egress else ("",):
+            answers = self._answers.get((stream, operator, name))
+            if answers is None:
+                answers = self._answers[stream, operator, name] = _Answers()
+            answers.add(minute, count)
 
     def _rules_for(self, operator: str, reply_class: str, reply_rule: str) -> tuple[StopRule, ...]:
         key = (operator, reply_class, reply_rule)
         rules = self._matching.get(key)
         if rules is None:
-            rules = tuple(
+            rules = self._matching[key] = tuple(
                 rule
                 for rule in self._rules
                 if _covers(rule, operator) and (reply_class in rule.classes or reply_rule in rule.reply_rules)
             )
-            self._matching[key] = rules
         return rules
 
     def _window(self, rule: StopRule, stream: str, operator: str, egress: str) -> _Window:
         key = (rule.id, stream, operator, egress if rule.scope is Scope.EGRESS else "")
         window = self._windows.get(key)
         if window is None:
-            window = self._windows[key] = _Window()
+            subject = subject_of(rule.scope, stream, operator, egress)
+            window = self._windows[key] = _Window(rule.window_s, subject)
         return window
 
     def _keep(self, evidence: Evidence) -> None:
         self._kept.append(evidence)
-        while self._kept and (self._kept[0].at <= evidence.at - self._longest_s or len(self._kept) > _MAX_HITS):
+        while self._kept[0].at <= evidence.at - self._longest_s:
             self._kept.popleft()
 
 
 def evidence_of(counted: Classified, at: Instant) -> Evidence:
     """Return what is kept of an attempt: no address, and the reply cleaned and bounded."""
     attempt = counted.attempt
-    reply_class: ReplyClass | None = counted.reply_class
     return Evidence(
         at=at,
         stream=counted.stream,
         egress=counted.egress,
         operator=counted.operator,
-        reply_class=reply_class.value if reply_class is not None else "",
+        reply_class=counted.reply_class.value if counted.reply_class is not None else "",
         rule=counted.rule or "",
         queue_id=clean(attempt.queue_id, 30),
         recipient=hashlib.sha256(attempt.recipient.lower().encode("utf-8", "replace")).hexdigest()[:16],
@@ -195,7 +257,12 @@ def evidence_of(counted: Classified, at: Instant) -> Evidence:
     )
 
 
+def subject_of(scope: Scope, stream: str, operator: str, egress: str) -> str:
+    """Return what a halt of this scope is about."""
+    return {Scope.STREAM: stream, Scope.OPERATOR: operator, Scope.EGRESS: egress}[scope]
+
+
 def _covers(rule: StopRule, operator: str) -> bool:
-    if operator in _NOT_KNOWN or operator in rule.excluded_operators:
+    if operator in rule.excluded_operators:
         return False
     return not rule.operators or operator in rule.operators

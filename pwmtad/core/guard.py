@@ -7,23 +7,25 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Collection, Mapping, Sequence
-from copy import copy
 from typing import Final
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from pwmtad.config import Settings
 from pwmtad.core.correlate import Classified
+from pwmtad.core.dead_domains import DeadDomains
 from pwmtad.core.desire import desire, grow
-from pwmtad.core.evidence import EvidenceBook, evidence_of
-from pwmtad.core.halts import MANUAL_RULE, ReturnPolicy
-from pwmtad.core.judge import BIND_RULE, EXCLUDED_RULE, MILTER_RULE, StreamJudge, Volume, quote
+from pwmtad.core.evidence import MAX_HITS, EvidenceBook, evidence_of
+from pwmtad.core.halts import ReturnPolicy
+from pwmtad.core.judge import BIND_RULE, EXCLUDED_RULE, MILTER_RULE, START_CODE, StreamJudge, Volume
+from pwmtad.core.records import quote
 from pwmtad.core.repeats import RepeatWatch
+from pwmtad.core.stream_counts import StreamCounts
 from pwmtad.core.tally import Column, MessageColumn
 from pwmtad.core.text import clean, domain_of
-from pwmtad.core.window import DaySums, RollingSum
 from pwmtad.model import events
-from pwmtad.model.counters import DAY_S, HOUR_S, MINUTE_S, MessageCounts
+from pwmtad.model.counters import DAY_S, MINUTE_S
 from pwmtad.model.judgement import (
     Desired,
     Evidence,
@@ -36,21 +38,16 @@ from pwmtad.model.judgement import (
     StopRule,
 )
 from pwmtad.model.ledger import Ledger
-from pwmtad.model.names import Instant, ReplyClass
+from pwmtad.model.names import Instant
 
-DEAD_DOMAIN_AFTER: Final = 3
-"""Answers of class dead_domain before a domain is listed: one may be a DNS hiccup, and retries are hours apart. Own choice."""
-_HOUR_MINUTES: Final = HOUR_S // MINUTE_S - 1
-"""The running minute and the 59 before it: never more than an hour, so two windows that Listmonk empties exactly an hour apart
-are not taken for one."""
 MAILED_OFTEN: Final = 3
 """More first attempts than this to one recipient in seven days are too many: the incident had five. Own choice."""
 _OFTEN_SHARE: Final = 0.05
 """Share of recipients mailed too often that is worth a finding. Own choice."""
 _OFTEN_SAMPLE: Final = 20
 """Recipients below which the share means nothing (test mails to oneself)."""
-_MAX_DOMAINS: Final = 10_000
-"""Dead domains that are counted at the same time; the one seen longest ago goes first."""
+_REASON_LIMIT: Final = 300
+"""Characters of a reason that a person or a log line gives."""
 
 
 class Policy(Struct, frozen=True):
@@ -75,52 +72,29 @@ class Context(Struct, frozen=True):
     """By stream: messages queued while OpenDKIM's log could not be read."""
 
 
-class _StreamWindow:
-    """First attempts and coverage of one stream, for judging: emptied when a person releases a halt."""
-
-    def __init__(self, lookback_minutes: int) -> None:
-        self.hour = RollingSum(_HOUR_MINUTES)
-        self.days = DaySums()
-        self.coverage = RollingSum(lookback_minutes)
-
-    def forgive(self, now_minute: int, lookback_minutes: int) -> None:
-        """Start counting anew what a release forgave; the day's ceiling stays."""
-        self.hour = RollingSum(_HOUR_MINUTES)
-        self.hour.advance(now_minute)
-        self.coverage = RollingSum(lookback_minutes)
-        self.coverage.advance(now_minute)
-
-
 class Guard:
     """Judges. Not thread-safe; no clock."""
 
     def __init__(self, policy: Policy, state: JudgementState | None = None) -> None:
-        state = state if state is not None else JudgementState()
+        self._stored = state if state is not None else JudgementState()
+        self._judges: dict[str, StreamJudge] = {}
+        """Of every stream that was ever configured: a halt must not be forgotten because a reload left its stream out."""
+        self._counts: dict[str, StreamCounts] = {}
+        self._repeats: dict[str, RepeatWatch] = {}
+        self.streams: dict[str, StreamJudge] = {}
+        """Those configured now."""
         self._policy = policy
+        self._set_streams(policy)
         self._book = EvidenceBook(policy.stop_rules)
-        self._book.load(state.evidence)
-        self.streams: dict[str, StreamJudge] = {
-            name: StreamJudge(
-                name,
-                stream,
-                policy=policy.returning,
-                memory=state.memories.get(name),
-                halts=[halt for halt in state.halts if halt.stream == name],
-            )
-            for name, stream in policy.settings.streams.items()
-        }
-        self._windows = {name: _StreamWindow(self._lookback_minutes) for name in self.streams}
-        self._repeats = {name: RepeatWatch() for name in self.streams}
+        self._book.load(self._stored.evidence, self._dealt_with())
         self._repeats_day = -1
         self.attempts = 0
         """Attempts seen, of all streams and of none."""
         self.attempts_at_first_halt: int | None = None
-        self._dead: dict[str, int] = {}
-        self._listed: set[str] = set()
-        self._evidence: list[Evidence] = []
+        self._dead = DeadDomains()
+        self._evidence: deque[Evidence] = deque(maxlen=MAX_HITS)
         self._records: list[Record] = []
         self._news: deque[Record] = deque()
-        self._minute = 0
 
     # -- feeding
 
@@ -130,38 +104,36 @@ class Guard:
         judge = self.streams.get(counted.stream)
         if judge is None:
             return
+        if counted.column is Column.NOTIFICATIONS:
+            return  # who sends us mail that bounces must not be able to bring anything about
         if counted.column is Column.FIRST:
-            self._count_first(judge, at)
-            self._repeats[counted.stream].add(counted.attempt.recipient, at)
-        judge.attempted(counted.operator, counted.egress)
-        evidence, fired = self._book.see(counted, at)
-        if evidence is not None:
-            self._evidence.append(evidence)
-            rules = [
-                rule.id
-                for rule in self._book.rules
-                if evidence.reply_class in rule.classes or evidence.rule in rule.reply_rules
-            ]
-            self._add(judge.evidence(evidence, rules, at))
-        for one in fired:
-            self._add(judge.fired(one, at))
-        if counted.reply_class is ReplyClass.DEAD_DOMAIN and counted.column is not Column.NOTIFICATIONS:
-            self._dead_domain(counted, at)
+            self._count_first(judge, counted, at)
+        if counted.attempt.relay_host is not None and judge.halts:
+            judge.answered(counted.operator, counted.egress)
+        seen = self._book.see(counted, at)
+        if seen is not None:
+            self._evidence.append(seen.evidence)
+            self._add(judge.evidence(seen.evidence, seen.rules, at))
+            for one in seen.fired:
+                self._add(judge.fired(one, at))
+        listed = self._dead.see(counted, at)
+        if listed is not None:
+            self._add([listed])
         if self._is_excluded(counted):
             self._excluded(judge, counted, at)
 
     def message(self, minute: int, stream: str, column: MessageColumn, count: int) -> None:
         """Take one count of a message's signature."""
-        window = self._windows.get(stream)
-        if window is not None and column in (MessageColumn.SIGNED, MessageColumn.UNSIGNED):
-            window.coverage.add(minute, column, count)
+        counts = self._counts.get(stream)
+        if counts is not None:
+            counts.message(minute, column, count)
 
     def signal(self, event: events.AnyEvent, stream: str, egress: str, at: Instant) -> None:
         """Take a line that needs no count: a bind failure, a milter that can't be reached."""
         if isinstance(event, events.BindFailed):
             self._bind_failed(event, stream, egress, at)
         elif isinstance(event, events.MilterUnreachable) and self._policy.milter_accepts:
-            line = EvidenceLine(at, clean(f"{event.tag}: milter {event.milter}: {event.text}", 300))
+            line = EvidenceLine(at, clean(f"{event.tag}: milter {event.milter}: {event.text}", _REASON_LIMIT))
             reason = "the milter that signs can't be reached, and milter_default_action=accept lets mail pass without it"
             for judge in self.streams.values():
                 self._add(judge.halt(MILTER_RULE, Scope.STREAM, judge.name, reason, [line], None, at))
@@ -170,7 +142,7 @@ class Guard:
         """A stream's message reached qmgr from a session whose milter could not be reached: it is unsigned for sure."""
         judge = self.streams.get(stream)
         if judge is not None:
-            line = EvidenceLine(at, clean(f"{queue_id} was queued after: {text}", 300))
+            line = EvidenceLine(at, clean(f"{queue_id} was queued after: {text}", _REASON_LIMIT))
             reason = "mail is let through while the milter that signs can't be reached"
             self._add(judge.halt(MILTER_RULE, Scope.STREAM, stream, reason, [line], None, at))
 
@@ -178,27 +150,33 @@ class Guard:
 
     def look(self, context: Context, now: Instant) -> None:
         """Ask everything that is a level rather than an event."""
-        self._minute = max(self._minute, int(now // MINUTE_S))
+        settings = self._policy.settings
         for name, judge in self.streams.items():
-            judge.set_start(context.warmup_starts.get(name))
+            start, counts = context.warmup_starts.get(name), self._counts[name]
+            self._add(judge.set_start(start, now))
+            # First what is not known: nothing goes on before that is asked.
+            self._add(judge.unknown(_with_start(context.unknown, start, now), now))
             self._add(judge.time(now))
-            self._add(judge.unknown(context.unknown, now))
-            self._look_at_counts(judge, now)
-            unverified = context.unverified.get(name, 0)
-            self._add(judge.unverified(unverified, self._policy.settings.dkim.unverified_limit, now))
+            self._forget_served(judge)
+            judge.refresh(now)
+            counts.advance(now)
+            counts.forgive(judge.memory)
+            self._add(judge.volume(Volume(counts.hour(), counts.utc_day(now)), now))
+            self._add(judge.coverage(counts.coverage(settings.dkim.lookback_s), settings.dkim, now))
+            self._add(judge.unverified(context.unverified.get(name, 0), settings.dkim.unverified_limit, now))
             self._add(grow(judge, now))
             judge.forget_ended(now)
         self._look_at_repeats(now)
 
     def _look_at_repeats(self, now: Instant) -> None:
-        """Once a UTC day, for the seven days before it."""
+        """Once a UTC day, for the seven whole days before it."""
         today = int(now // DAY_S)
         if today <= self._repeats_day:
             return
         first_look = self._repeats_day < 0
         self._repeats_day = today
-        for name, watch in self._repeats.items():
-            seen = watch.reading(now - 1, MAILED_OFTEN)
+        for name in self.streams:
+            seen = self._repeats[name].reading(today - 1, MAILED_OFTEN)
             if first_look or seen.recipients < _OFTEN_SAMPLE or seen.share <= _OFTEN_SHARE:
                 continue
             reason = (
@@ -206,16 +184,6 @@ class Guard:
                 f"in 7 days, one of them {seen.worst} times: does the list only grow?"
             )
             self._add([Record(now, RecordKind.FINDING, name, "mailed-often", reason)])
-
-    def _look_at_counts(self, judge: StreamJudge, now: Instant) -> None:
-        window = self._windows[judge.name]
-        window.hour.advance(self._minute)
-        window.coverage.advance(self._minute)
-        window.days.advance(self._minute)
-        self._add(judge.volume(self._volume(window, now), now))
-        sums = window.coverage.sums()
-        counts = MessageCounts(signed=sums.get(MessageColumn.SIGNED, 0), unsigned=sums.get(MessageColumn.UNSIGNED, 0))
-        self._add(judge.coverage(counts, self._policy.settings.dkim, now))
 
     def desired(self, now: Instant, broken: Mapping[str, Collection[str]] | None = None) -> list[Desired]:
         """Return what each stream should look like now; `broken`: egresses that can't be used, by stream."""
@@ -226,53 +194,60 @@ class Guard:
 
     def halt(self, stream: str, hold_s: int | None, why: str, now: Instant) -> str:
         """A person halts a stream. Returns the halt's id. Raises KeyError for an unknown stream."""
-        judge = self.streams[stream]
-        reason = clean(why, 300) or "no reason given"
-        self._add(judge.halt(MANUAL_RULE, Scope.STREAM, stream, reason, (), hold_s, now))
-        return next(h.id for h in judge.halts.values() if h.rule == MANUAL_RULE and h.ended_at is None)
+        reason = clean(why, _REASON_LIMIT) or "no reason given"
+        halt_id, records = self.streams[stream].halt_by_person(hold_s, reason, now)
+        self._add(records)
+        return halt_id
 
     def release(self, halt_id: str, by: str, now: Instant) -> None:
         """A person releases a halt. Raises KeyError for an id that is not open."""
-        for judge in self.streams.values():
-            if halt_id in judge.halts:
-                self._add(judge.release(halt_id, clean(by, 60), now))
-                self._windows[judge.name].forgive(int(now // MINUTE_S), self._lookback_minutes)
-                return
-        raise KeyError(halt_id)
+        judge = next((judge for judge in self._judges.values() if halt_id in judge.halts), None)
+        if judge is None:
+            raise KeyError(halt_id)
+        self._add(judge.release(halt_id, clean(by, 60), now))
+        self._forget_served(judge)
+        counts = self._counts[judge.name]
+        counts.advance(now)
+        counts.forgive(judge.memory)
 
     # -- store
 
     def load_counts(self, ledger: Ledger, now: Instant) -> None:
         """Fill the windows from the store's buckets."""
-        minute = self._minute = int(now // MINUTE_S)
-        for window in self._windows.values():
-            window.hour.advance(minute)
-            window.coverage.advance(minute)
+        for name, judge in self._judges.items():
+            self._counts[name].advance(now)
+            self._counts[name].forgive(judge.memory)
         for bucket in ledger.attempts:
-            if bucket.key.stream in self._windows and bucket.counts.first:
-                window = self._windows[bucket.key.stream]
-                window.hour.add(bucket.start // MINUTE_S, 0, bucket.counts.first)
-                window.days.add(bucket.start // MINUTE_S, 0, bucket.counts.first)
+            counts = self._counts.get(bucket.key.stream)
+            if counts is not None:
+                counts.load(bucket.start // MINUTE_S, bucket.counts.first)
         for row in ledger.messages:
             self.message(row.start // MINUTE_S, row.stream, MessageColumn.SIGNED, row.counts.signed)
             self.message(row.start // MINUTE_S, row.stream, MessageColumn.UNSIGNED, row.counts.unsigned)
+        self._book.load_answers(ledger.attempts)
 
     @property
     def has_deltas(self) -> bool:
         """Whether a commit would write anything."""
         return bool(self._records or self._evidence) or any(
-            judge.changed_halts or judge.memory_changed for judge in self.streams.values()
+            judge.changed_halts or judge.memory_changed for judge in self._judges.values()
         )
 
     def take_deltas(self) -> JudgementDeltas:
         """Return what changed since the last call."""
-        halts = [judge.halts[i] for judge in self.streams.values() for i in sorted(judge.changed_halts) if i in judge.halts]
-        memories = {name: copy(judge.memory) for name, judge in self.streams.items() if judge.memory_changed}
+        judges = self._judges
+        halts = [judge.halts[i] for judge in judges.values() for i in sorted(judge.changed_halts)]
+        memories = {
+            name: replace(judge.memory, told_until=dict(judge.memory.told_until))
+            for name, judge in judges.items()
+            if judge.memory_changed
+        }
         deltas = JudgementDeltas(tuple(halts), memories, tuple(self._evidence), tuple(self._records))
-        for judge in self.streams.values():
+        for judge in judges.values():
             judge.changed_halts = set()
             judge.memory_changed = False
-        self._evidence, self._records = [], []
+        self._evidence.clear()
+        self._records = []
         return deltas
 
     def take_news(self) -> list[Record]:
@@ -286,64 +261,60 @@ class Guard:
         self._add(records)
 
     def reconfigure(self, policy: Policy) -> None:
-        """Take a reloaded configuration; halts, memories and evidence stay. New streams begin, gone ones are let go."""
+        """Take a reloaded configuration; halts, memories, counts and evidence stay, also of streams that it leaves out."""
         self._policy = policy
-        self._book.replace_rules(policy.stop_rules)
-        for name, stream in policy.settings.streams.items():
-            if str(name) in self.streams:
-                self.streams[name].reset_settings(stream, policy.returning)
-            else:
-                self.streams[name] = StreamJudge(name, stream, policy=policy.returning)
-                self._windows[name] = _StreamWindow(self._lookback_minutes)
-                self._repeats[name] = RepeatWatch()
-        for gone in set(self.streams) - set(policy.settings.streams):
-            del self.streams[gone], self._windows[gone], self._repeats[gone]
+        self._set_streams(policy)
+        self._book.replace_rules(policy.stop_rules, self._dealt_with())
 
     # -- inner
 
-    @property
-    def _lookback_minutes(self) -> int:
-        return max(1, self._policy.settings.dkim.lookback_s // MINUTE_S)
+    def _set_streams(self, policy: Policy) -> None:
+        for name, stream in policy.settings.streams.items():
+            judge = self._judges.get(name)
+            if judge is not None:
+                judge.reset_settings(stream, policy.returning)
+                continue
+            self._judges[name] = StreamJudge(
+                name,
+                stream,
+                policy=policy.returning,
+                memory=self._stored.memories.get(name),
+                halts=[halt for halt in self._stored.halts if halt.stream == name],
+            )
+            self._counts[name] = StreamCounts()
+            self._repeats[name] = RepeatWatch()
+        self.streams = {name: self._judges[name] for name in policy.settings.streams}
+
+    def _dealt_with(self) -> dict[tuple[str, str, str], Instant]:
+        """By (rule, stream, subject): the end of its last halt, up to which the evidence was dealt with."""
+        ends: dict[tuple[str, str, str], Instant] = {}
+        for judge in self._judges.values():
+            for halt in judge.halts.values():
+                if halt.held_until_phase is not None:
+                    key = (halt.rule, judge.name, halt.subject)
+                    ends[key] = max(halt.held_until_phase, ends.get(key, halt.held_until_phase))
+        return ends
+
+    def _forget_served(self, judge: StreamJudge) -> None:
+        for rule, subject in judge.served:
+            self._book.forget(rule, judge.name, subject)
+        judge.served.clear()
 
     def _add(self, records: Sequence[Record]) -> None:
+        if not records:
+            return
         self._records.extend(records)
         self._news.extend(records)
         if self.attempts_at_first_halt is None and any(record.kind is RecordKind.HALT for record in records):
             self.attempts_at_first_halt = self.attempts
 
-    def _volume(self, window: _StreamWindow, now: Instant) -> Volume:
-        return Volume(hour=window.hour.sums().get(0, 0), utc_day=window.days.sums(now).get(0, 0))
-
-    def _count_first(self, judge: StreamJudge, at: Instant) -> None:
-        window = self._windows[judge.name]
-        minute = int(at // MINUTE_S)
-        if minute > self._minute:
-            self._minute = minute
-            window.hour.advance(minute)
-        window.hour.add(minute, 0, 1)
-        window.days.add(minute, 0, 1)
-        self._add(judge.volume(self._volume(window, at), at))
-
-    def _dead_domain(self, counted: Classified, at: Instant) -> None:
-        domain = domain_of(counted.attempt.recipient)
-        if not domain or domain in self._listed:
-            return
-        count = self._dead.pop(domain, 0) + 1
-        if count < DEAD_DOMAIN_AFTER:
-            self._dead[domain] = count
-            if len(self._dead) > _MAX_DOMAINS:
-                del self._dead[next(iter(self._dead))]
-            return
-        if len(self._listed) < _MAX_DOMAINS:
-            self._listed.add(domain)
-        name = clean(domain, 255)
-        reason = f"{name} answered {count} times that it does not take mail at all"
-        line = quote(evidence_of(counted, at))
-        self._add([Record(at, RecordKind.SUPPRESS, counted.stream, counted.rule or "", reason, (line,), subject=name)])
+    def _count_first(self, judge: StreamJudge, counted: Classified, at: Instant) -> None:
+        counts = self._counts[judge.name]
+        counts.first(at)
+        self._repeats[judge.name].add(counted.attempt.recipient, at)
+        self._add(judge.volume(Volume(counts.hour(), counts.utc_day(at)), at))
 
     def _is_excluded(self, counted: Classified) -> bool:
-        if counted.column is Column.NOTIFICATIONS:
-            return False  # who sends us mail from there must not be able to halt a stream with it
         if counted.operator in self.streams[counted.stream].settings.excluded_operators:
             return True
         listed = self._policy.excluded_domains.get(counted.stream)
@@ -363,5 +334,12 @@ class Guard:
             return
         address = clean(event.address, 45)
         reason = f"{egress} can't use its address {address}: it is not up on this host, and mail may leave from another one"
-        line = EvidenceLine(at, clean(f"{event.tag}: {event.text}", 300))
+        line = EvidenceLine(at, clean(f"{event.tag}: {event.text}", _REASON_LIMIT))
         self._add(judge.halt(BIND_RULE, Scope.EGRESS, egress, reason, [line], None, at))
+
+
+def _with_start(unknown: dict[str, str], start: Instant | None, now: Instant) -> dict[str, str]:
+    if start is not None and start <= now:
+        return unknown
+    why = "can't be read" if start is None else "lies in the future"
+    return {**unknown, START_CODE: f"the warmup start {why}: the last known one stays, and nothing grows"}

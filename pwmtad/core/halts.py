@@ -1,13 +1,15 @@
 """The life of a halt: active -> probing -> recovering -> ended. Pure steps from halt to halt.
 
 A halt is a latch. Only a person, or its rule's own expiry with quiet evidence, leads out of `active`; what follows is slow: a
-handful of messages, then the ladder from the effective day. Evidence on the way back doubles the hold.
+handful of messages, then the ladder from the effective day. Evidence on the way back doubles the hold. A clock that steps back
+makes every phase longer and none shorter.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import UTC, datetime
+from itertools import chain, count
 from typing import Final
 
 from msgspec import Struct
@@ -20,8 +22,12 @@ from pwmtad.model.names import Instant
 MANUAL_RULE: Final = "manual"
 _MAX_HOLD_S: Final = 30 * DAY_S
 """Longer than this receivers forget an address and warmup starts anew (SendGrid, MailWizz: about 30 days)."""
+_MAX_DOUBLINGS: Final = 32
+"""More than enough to get from any hold to the longest."""
 _MAX_QUOTED: Final = 10
 """Evidence lines of one halt: more would prove nothing more."""
+_LAST_MOMENT: Final = 253_402_300_799.0
+"""9999-12-31T23:59:59Z: the last that a calendar with four digits has."""
 
 
 class ReturnPolicy(Struct, frozen=True):
@@ -32,9 +38,9 @@ class ReturnPolicy(Struct, frozen=True):
     probe_s: int = 6 * HOUR_S
     """Least time of probing; deferred answers to the first probes come within it."""
     probe_min_attempts: int = 5
-    """Without so many attempts nothing was probed, and probing goes on."""
+    """Without so many answered attempts nothing was probed, and probing goes on."""
     recover_s: int = DAY_S
-    """A day on the ladder without evidence ends the halt."""
+    """A day on the ladder without the rule firing again ends the halt."""
     relapse_s: int = 7 * DAY_S
     """The same rule within this time after the end is a relapse."""
     relapse_factor: int = 2
@@ -42,9 +48,14 @@ class ReturnPolicy(Struct, frozen=True):
     """Each halt costs so many warmup days besides those spent halted: about one rung of the runbook's ladder."""
 
 
-def halt_id(stream: str, rule: str, at: Instant) -> str:
-    """Return a name that people can type and Postfix can carry in a reply text: letters, digits, `-`."""
-    return f"{stream}-{rule}-{datetime.fromtimestamp(at, tz=UTC):%Y%m%dT%H%M%S}"
+def halt_id(stream: str, rule: str, at: Instant, taken: Collection[str]) -> str:
+    """Return a name that people can type and Postfix can carry in a reply text: letters, digits, `-` and `_`.
+
+    Two egresses can fail within a second, so a name that is `taken` gets a number.
+    """
+    moment = datetime.fromtimestamp(min(max(at, 0.0), _LAST_MOMENT), tz=UTC)
+    name = f"{stream}-{rule}-{moment:%Y%m%dT%H%M%S}"
+    return next(found for found in chain((name,), (f"{name}-{number}" for number in count(2))) if found not in taken)
 
 
 def begin_halt(
@@ -60,15 +71,19 @@ def begin_halt(
     earlier: Iterable[Halt],
     policy: ReturnPolicy,
 ) -> Halt:
-    """Return a new active halt. If the same rule halted the same subject not long ago, it is a relapse: a longer hold."""
+    """Return a new active halt. If the same rule halted the same subject not long ago, it is a relapse: a longer hold.
+
+    `earlier`: the stream's other halts, open or ended. What a person says holds as it was said.
+    """
     relapses = 0
+    earlier = tuple(earlier)
     for halt in earlier:
-        same = halt.rule == rule and halt.subject == subject and halt.stream == stream
+        same = halt.rule == rule != MANUAL_RULE and halt.subject == subject
         if same and halt.ended_at is not None and at - halt.ended_at < policy.relapse_s:
             relapses = max(relapses, halt.relapses + 1)
     hold = lengthened(hold_s, relapses, policy)
     return Halt(
-        id=halt_id(stream, rule, at),
+        id=halt_id(stream, rule, at, {halt.id for halt in earlier}),
         stream=stream,
         scope=scope,
         subject=subject,
@@ -89,14 +104,14 @@ def lengthened(hold_s: int | None, relapses: int, policy: ReturnPolicy) -> int |
     """Return the hold after so many relapses."""
     if hold_s is None:
         return None
-    return min(hold_s * int(policy.relapse_factor**relapses), max(_MAX_HOLD_S, hold_s))
+    return min(hold_s * int(policy.relapse_factor ** min(relapses, _MAX_DOUBLINGS)), max(_MAX_HOLD_S, hold_s))
 
 
 def more_evidence(halt: Halt, evidence: Iterable[EvidenceLine], at: Instant, policy: ReturnPolicy) -> Halt:
     """The halt's rule fired again, or a probe met what it was halted for: relapse, or a longer quiet time to wait for."""
     if halt.phase is HaltPhase.ACTIVE:
         return replace(halt, last_evidence_at=max(at, halt.last_evidence_at))
-    hold = None if halt.hold_s is None else min(halt.hold_s * policy.relapse_factor, max(_MAX_HOLD_S, halt.hold_s))
+    hold = lengthened(halt.hold_s, 1, policy)
     return replace(
         halt,
         phase=HaltPhase.ACTIVE,
@@ -107,32 +122,28 @@ def more_evidence(halt: Halt, evidence: Iterable[EvidenceLine], at: Instant, pol
         relapses=halt.relapses + 1,
         evidence=(*halt.evidence, *evidence)[-_MAX_QUOTED:],
         held_until_phase=None,
+        probed=0,
+        ended_by="",
     )
 
 
-def step(halt: Halt, now: Instant, *, attempts_since_phase: int, policy: ReturnPolicy) -> Halt:
-    """Return the halt as time has made it: at most one phase further. A clock that steps back changes nothing.
+def step(halt: Halt, now: Instant, *, policy: ReturnPolicy) -> Halt:
+    """Return the halt as time has made it: at most one phase further. A clock that steps back changes nothing."""
+    in_phase_s = now - halt.phase_at
+    if halt.phase is HaltPhase.ACTIVE and _is_served(halt, now):
+        return replace(halt, phase=HaltPhase.PROBING, phase_at=now, held_until_phase=now)
+    if halt.phase is HaltPhase.PROBING and in_phase_s >= policy.probe_s and halt.probed >= policy.probe_min_attempts:
+        return replace(halt, phase=HaltPhase.RECOVERING, phase_at=now)
+    if halt.phase is HaltPhase.RECOVERING and in_phase_s >= policy.recover_s:
+        return replace(halt, phase=HaltPhase.ENDED, phase_at=now, ended_at=now, ended_by=halt.ended_by or "expiry")
+    return halt
 
-    `attempts_since_phase`: attempts of the halted subject since the phase began.
-    """
-    match halt.phase:
-        case HaltPhase.ACTIVE:
-            if halt.hold_until is None or halt.hold_s is None or now < halt.hold_until:
-                return halt
-            # Quiet: stragglers of mail that was in flight may still bring evidence while nothing is sent.
-            if now - halt.last_evidence_at < min(HOUR_S, halt.hold_s):
-                return halt
-            return replace(halt, phase=HaltPhase.PROBING, phase_at=now, held_until_phase=now)
-        case HaltPhase.PROBING:
-            if now - halt.phase_at < policy.probe_s or attempts_since_phase < policy.probe_min_attempts:
-                return halt
-            return replace(halt, phase=HaltPhase.RECOVERING, phase_at=now)
-        case HaltPhase.RECOVERING:
-            if now - halt.phase_at < policy.recover_s:
-                return halt
-            return replace(halt, phase=HaltPhase.ENDED, phase_at=now, ended_at=now, ended_by="expiry")
-        case HaltPhase.ENDED:
-            return halt
+
+def _is_served(halt: Halt, now: Instant) -> bool:
+    """Whether the hold is over and all is quiet: mail that was in flight may still bring evidence while nothing is sent."""
+    if halt.hold_s is None or halt.hold_until is None or now < halt.hold_until:
+        return False
+    return now - halt.last_evidence_at >= min(HOUR_S, halt.hold_s)
 
 
 def release(halt: Halt, by: str, now: Instant) -> Halt:

@@ -7,17 +7,18 @@ set twice. Nothing sends, pauses or writes; `desire` says what follows, `plan` h
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Final
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from pwmtad.config import DkimSettings, StreamSettings
-from pwmtad.core.evidence import Fired
+from pwmtad.core.evidence import Fired, subject_of
 from pwmtad.core.halts import MANUAL_RULE, ReturnPolicy, begin_halt, more_evidence, open_halts, release, standing, step
-from pwmtad.core.text import clean
-from pwmtad.core.warmup import rungs_at
-from pwmtad.model.counters import DAY_S, HOUR_S, MessageCounts
+from pwmtad.core.records import fired_reason, halt_record, phase_record, quote, release_record, words
+from pwmtad.core.warmup import Rungs, rungs_at, rungs_from
+from pwmtad.model.counters import DAY_S, MINUTE_S, MessageCounts
 from pwmtad.model.judgement import (
     Effect,
     Evidence,
@@ -27,6 +28,7 @@ from pwmtad.model.judgement import (
     Record,
     RecordKind,
     Scope,
+    StopRule,
     StreamMemory,
 )
 from pwmtad.model.names import Instant
@@ -38,9 +40,11 @@ MILTER_RULE: Final = "dkim-milter"
 UNVERIFIED_RULE: Final = "dkim-unverified"
 EXCLUDED_RULE: Final = "excluded-operator"
 BIND_RULE: Final = "bind-failed"
-_QUOTE_LIMIT: Final = 400
-_NOTE_INTERVAL_S: Final = 60.0
-"""A standing halt whose ground persists is written again at most so often."""
+START_CODE: Final = "warmup_start"
+"""Unknown, but nothing that evidence could hide behind: halts go on all the same."""
+RESET_RULE: Final = "warmup-reset"
+_NOTE_INTERVAL_S: Final = float(MINUTE_S)
+"""A standing halt whose ground persists, or a freeze whose end moves, is written again at most so often."""
 
 
 class Volume(Struct, frozen=True):
@@ -70,42 +74,84 @@ class StreamJudge:
         self.halts: dict[str, Halt] = {halt.id: halt for halt in halts}
         self.changed_halts: set[str] = set()
         self.memory_changed = False
-        self.attempts_since_phase: dict[str, int] = {}
-        """Attempts per halt id since its phase began; only while probing. Lost at a restart: probing then takes longer."""
+        self.served: set[tuple[str, str]] = set()
+        """(rule, subject) of halts that left `active` since somebody looked here: their evidence counts anew."""
+        self._spike_limit: float | None = None
+        self._refreshed = False
 
     # -- warmup
 
-    def set_start(self, start: Instant | None) -> None:
-        """Take the warmup start as it was read; None (unreadable) keeps the last known one. Another start is a reset."""
-        if start is None or start == self.memory.warmup_start:
-            return
-        halted_since = self.memory.halted_since
-        self.memory = StreamMemory(warmup_start=start, capped_day=self.memory.capped_day, halted_since=halted_since)
+    def set_start(self, start: Instant | None, now: Instant) -> list[Record]:
+        """Take the warmup start as it was read. None (unreadable) or one in the future keeps the last known state.
+
+        Another start is a reset: day 0, the pool of that day, and nothing of the former warmup is subtracted. What was larger
+        becomes small at once; what was smaller grows from where it is.
+        """
+        memory = self.memory
+        if start is None or start > now or start == memory.warmup_start:
+            return []
         self.memory_changed = True
+        former, memory.warmup_start = memory.warmup_start, start
+        if former is None:
+            return []
+        memory.highest_day = memory.step_back_days = 0
+        memory.halted_s = 0.0
+        if memory.halted_since is not None:
+            memory.halted_since = max(memory.halted_since, start)
+        rungs = rungs_from(self.settings, memory, start, now)
+        reason = f"the warmup start was changed: this is day {rungs.day}, and halts of the former warmup count no more"
+        records = [Record(now, RecordKind.FINDING, self.name, RESET_RULE, reason, (), _date(former), _date(start))]
+        before, size = memory.pool_size, rungs.pool_size
+        if before > size:
+            memory.pool_size = size
+            reason = f"warmup day {rungs.day}: {size} egresses in rotation, after a reset"
+            records.append(Record(now, RecordKind.POOL, self.name, RESET_RULE, reason, (), str(before), str(size)))
+        return records
+
+    def refresh(self, now: Instant) -> Rungs | None:
+        """Find out what the ladders allow, and from when on an hour's first attempts are a spike.
+
+        Where the ladder's window became smaller (a step-back, a reset), what was sent while it was larger is no spike.
+        """
+        self._refreshed = True
+        memory, rungs = self.memory, rungs_at(self.settings, self.memory, now)
+        self._spike_limit = None if rungs is None else self.settings.spike_factor * rungs.window_per_hour
+        if rungs is not None and rungs.window_per_hour != memory.ladder_window:
+            if rungs.window_per_hour < memory.ladder_window:
+                memory.spike_since = now
+            memory.ladder_window = rungs.window_per_hour
+            self.memory_changed = True
+        return rungs
 
     # -- evidence
 
     def fired(self, fired: Fired, at: Instant) -> list[Record]:
         """A stop rule has enough."""
         rule = fired.rule
+        if rule.effect is Effect.FREEZE:
+            return self._freeze(fired, at)
+        if rule.effect is Effect.ALERT:
+            key = f"{rule.id}/{fired.operator}" + (f"/{fired.egress}" if rule.scope is Scope.EGRESS else "")
+            return self._tell(RecordKind.ALERT, key, fired, at, at + max(rule.window_s, rule.hold_s or 0))
+        subject = subject_of(rule.scope, self.name, fired.operator, fired.egress)
+        if self._stands(rule.id, subject, at):
+            return []
         lines = [quote(piece) for piece in fired.evidence]
-        reason = f"{rule.title}: {len(fired.evidence)} within {words(rule.window_s)} at {fired.operator}"
-        match rule.effect:
-            case Effect.HALT:
-                subject = {Scope.STREAM: self.name, Scope.OPERATOR: fired.operator, Scope.EGRESS: fired.egress}[rule.scope]
-                return self.halt(rule.id, rule.scope, subject, reason, lines, rule.hold_s, at)
-            case Effect.FREEZE:
-                return self._freeze(rule.id, reason, lines, at + (rule.hold_s or DAY_S), at)
-            case Effect.ALERT:
-                return [Record(at, RecordKind.ALERT, self.name, rule.id, reason, tuple(lines), subject=fired.operator)]
+        return self.halt(rule.id, rule.scope, subject, fired_reason(fired), lines, rule.hold_s, at)
 
-    def evidence(self, piece: Evidence, rules: Sequence[str], at: Instant) -> list[Record]:
-        """A piece of evidence for these rules while one of their halts is on its way back: one is enough for a relapse."""
+    def evidence(self, piece: Evidence, rules: Sequence[StopRule], at: Instant) -> list[Record]:
+        """A piece of evidence for these rules. While one of their halts probes, one is enough for a relapse; while it stands,
+        the quiet time begins anew; on the ladder the rule's own threshold counts again.
+        """
         records = []
         for halt in open_halts(self.halts.values()):
-            if halt.rule in rules and halt.phase in (HaltPhase.PROBING, HaltPhase.RECOVERING):
-                if halt.phase is HaltPhase.RECOVERING:
-                    continue  # on the ladder the rule's own threshold counts again
+            if halt.subject != subject_of(halt.scope, self.name, piece.operator, piece.egress) or not any(
+                rule.id == halt.rule for rule in rules
+            ):
+                continue
+            if halt.phase is HaltPhase.ACTIVE:
+                self._note(halt, at)
+            elif halt.phase is HaltPhase.PROBING:
                 records += self._relapse(halt, [quote(piece)], at)
         return records
 
@@ -119,29 +165,18 @@ class StreamJudge:
         hold_s: int | None,
         at: Instant,
     ) -> list[Record]:
-        """Set the latch, or tighten the one that the rule has set already."""
+        """Set the latch, unless the rule has set it already; on the way back it is a relapse."""
+        if self._stands(rule, subject, at):
+            return []
         for halt in open_halts(self.halts.values()):
             if halt.rule == rule and halt.subject == subject:
-                if halt.phase is HaltPhase.ACTIVE:
-                    if at - halt.last_evidence_at >= _NOTE_INTERVAL_S:
-                        self._put(more_evidence(halt, lines, at, self.policy))
-                    return []
                 return self._relapse(halt, lines, at)
-        halt = begin_halt(
-            stream=self.name,
-            scope=scope,
-            subject=subject,
-            rule=rule,
-            reason=reason,
-            evidence=lines,
-            hold_s=hold_s,
-            at=at,
-            earlier=self.halts.values(),
-            policy=self.policy,
-        )
-        self._put(halt)
-        self._step_back(halt)
-        return [self._halt_record(halt, at)]
+        return [halt_record(self._begin(rule, scope, subject, reason, lines, hold_s, at), at)]
+
+    def halt_by_person(self, hold_s: int | None, why: str, now: Instant) -> tuple[str, list[Record]]:
+        """A person halts the stream. Each time is a halt of its own: a shorter one never cuts a longer one short."""
+        halt = self._begin(MANUAL_RULE, Scope.STREAM, self.name, why, (), hold_s, now)
+        return halt.id, [halt_record(halt, now)]
 
     def release(self, halt_id: str, by: str, now: Instant) -> list[Record]:
         """A person ends a hold. Raises KeyError for an id that is not open."""
@@ -150,25 +185,33 @@ class StreamJudge:
         if after == halt:
             raise KeyError(halt_id)
         self._put(after)
+        if halt.rule == SPIKE_RULE:
+            self.memory.spike_since = now
+            self.memory_changed = True
+        if halt.rule == COVERAGE_RULE:
+            self.memory.coverage_since = now
+            self.memory_changed = True
         self._sum_up_span(now)
-        reason = f"released by {by}; sending comes back by {after.phase.value}"
-        return [Record(now, RecordKind.RELEASE, self.name, halt.rule, reason, (), halt.phase.value, after.phase.value, halt.id)]
+        return [release_record(halt, after, by, now)]
 
     # -- levels: asked at every look
 
     def volume(self, volume: Volume, now: Instant) -> list[Record]:
-        """The spike rule and the day's ceiling."""
+        """The spike rule and the day's ceiling. Asked at every first attempt: cheap while nothing is wrong."""
+        if not self._refreshed:
+            self.refresh(now)
         records = []
-        rungs = rungs_at(self.settings, self.memory, now)
-        if rungs is not None and volume.hour > self.settings.spike_factor * rungs.window_per_hour:
+        limit = self._spike_limit
+        if limit is not None and volume.hour > limit and not self._stands(SPIKE_RULE, self.name, now):
             reason = (
-                f"{volume.hour} first attempts within an hour, {self.settings.spike_factor:g} times the window of "
-                f"{rungs.window_per_hour} is the limit: something sends past the window"
+                f"{volume.hour} first attempts within an hour, and {self.settings.spike_factor:g} times the window of "
+                f"{self.memory.ladder_window} is the limit: something sends past the window"
             )
             records += self.halt(SPIKE_RULE, Scope.STREAM, self.name, reason, (), None, now)
         today = int(now // DAY_S)
         if volume.utc_day >= self.settings.ceiling_per_day and self.memory.capped_day < today:
             self.memory.capped_day = today
+            self.memory.cap_standing = True
             self.memory_changed = True
             reason = f"{volume.utc_day} first attempts this UTC day reach the ceiling of {self.settings.ceiling_per_day}"
             ends = float((today + 1) * DAY_S)
@@ -196,45 +239,97 @@ class StreamJudge:
         return self.halt(UNVERIFIED_RULE, Scope.STREAM, self.name, reason, (), None, now)
 
     def unknown(self, codes: dict[str, str], now: Instant) -> list[Record]:
-        """What is not known now: growth is frozen while there is anything."""
-        now_unknown = tuple(sorted(codes))
-        if now_unknown == self.memory.unknown:
+        """What is not known now: growth is frozen while there is anything. Each code has an edge of its own."""
+        before, after = self.memory.unknown, tuple(sorted(codes))
+        if after == before:
             return []
-        before, self.memory.unknown = self.memory.unknown, now_unknown
+        self.memory.unknown = after
         self.memory_changed = True
-        kind = RecordKind.UNKNOWN if now_unknown else RecordKind.KNOWN
-        reason = "; ".join(codes[code] for code in now_unknown) or "everything is known again"
-        rule = now_unknown[0] if now_unknown else before[0]
-        return [Record(now, kind, self.name, rule, reason, (), ", ".join(before), ", ".join(now_unknown))]
+        edges = [(RecordKind.UNKNOWN, code, codes[code]) for code in after if code not in before]
+        edges += [(RecordKind.KNOWN, code, f"{code.replace('_', ' ')}: no more") for code in before if code not in after]
+        return [
+            Record(now, kind, self.name, code, reason, (), ", ".join(before), ", ".join(after)) for kind, code, reason in edges
+        ]
 
     def time(self, now: Instant) -> list[Record]:
-        """Let halts, caps and spans go on."""
+        """Let halts, caps and spans go on. A halt does not go on while evidence could be missed: nothing resumes blindly."""
         records = []
-        for halt in open_halts(self.halts.values()):
-            after = step(halt, now, attempts_since_phase=self.attempts_since_phase.get(halt.id, 0), policy=self.policy)
-            if after is not halt:
-                self._put(after)
-                records.append(self._phase_record(halt, after, now))
+        if not any(code != START_CODE for code in self.memory.unknown):
+            for halt in open_halts(self.halts.values()):
+                after = step(halt, now, policy=self.policy)
+                if after is not halt:
+                    self._put(after)
+                    records.append(phase_record(halt, after, now, self.policy))
         self._sum_up_span(now)
-        if 0 <= self.memory.capped_day < int(now // DAY_S):
-            self.memory.capped_day = -1
+        if self.memory.cap_standing and self.memory.capped_day < int(now // DAY_S):
+            self.memory.cap_standing = False
             self.memory_changed = True
             records.append(Record(now, RecordKind.CAP_ENDED, self.name, CEILING_RULE, "a new UTC day began"))
         return records
 
-    def attempted(self, operator: str, egress: str) -> None:
-        """An attempt was made: probes count them."""
-        for halt in self.halts.values():
-            if halt.phase is HaltPhase.PROBING and halt.subject in (self.name, operator, egress):
-                self.attempts_since_phase[halt.id] = self.attempts_since_phase.get(halt.id, 0) + 1
+    def answered(self, operator: str, egress: str) -> None:
+        """An attempt was answered: probes count them, as far as the policy asks for them."""
+        for halt in open_halts(self.halts.values()):
+            probing = halt.phase is HaltPhase.PROBING and halt.probed < self.policy.probe_min_attempts
+            if probing and halt.subject == subject_of(halt.scope, self.name, operator, egress):
+                self._put(replace(halt, probed=halt.probed + 1))
+
+    def forget_ended(self, now: Instant) -> None:
+        """Drop halts that ended too long ago to matter for a relapse; the store keeps their records."""
+        for halt in list(self.halts.values()):
+            if halt.ended_at is not None and now - halt.ended_at > self.policy.relapse_s and halt.id not in self.changed_halts:
+                del self.halts[halt.id]
+
+    def reset_settings(self, settings: StreamSettings, policy: ReturnPolicy) -> None:
+        """A reload: the latch and the memory stay."""
+        self.settings = settings
+        self.policy = policy
 
     # -- inner
+
+    def _stands(self, rule: str, subject: str, at: Instant) -> bool:
+        """Whether the rule's halt of the subject stands already; if so, its ground persists."""
+        for halt in standing(self.halts.values()):
+            if halt.rule == rule and halt.subject == subject:
+                self._note(halt, at)
+                return True
+        return False
+
+    def _note(self, halt: Halt, at: Instant) -> None:
+        if at - halt.last_evidence_at >= _NOTE_INTERVAL_S:
+            self._put(more_evidence(halt, (), at, self.policy))
+
+    def _begin(
+        self,
+        rule: str,
+        scope: Scope,
+        subject: str,
+        reason: str,
+        lines: Sequence[EvidenceLine],
+        hold_s: int | None,
+        at: Instant,
+    ) -> Halt:
+        halt = begin_halt(
+            stream=self.name,
+            scope=scope,
+            subject=subject,
+            rule=rule,
+            reason=reason,
+            evidence=lines,
+            hold_s=hold_s,
+            at=at,
+            earlier=self.halts.values(),
+            policy=self.policy,
+        )
+        self._put(halt)
+        self._step_back(halt)
+        return halt
 
     def _relapse(self, halt: Halt, lines: Sequence[EvidenceLine], at: Instant) -> list[Record]:
         after = more_evidence(halt, lines, at, self.policy)
         self._put(after)
         self._step_back(after)
-        return [self._halt_record(after, at, before=halt.phase.value)]
+        return [halt_record(after, at, before=halt.phase.value)]
 
     def _step_back(self, halt: Halt) -> None:
         """Each halt of a stream costs warmup days, but not one that a person made."""
@@ -244,8 +339,8 @@ class StreamJudge:
 
     def _put(self, halt: Halt) -> None:
         before = self.halts.get(halt.id)
-        if before is not None and before.phase is not halt.phase:
-            self.attempts_since_phase.pop(halt.id, None)
+        if before is not None and before.phase is HaltPhase.ACTIVE and halt.phase is not HaltPhase.ACTIVE:
+            self.served.add((halt.rule, halt.subject))
         self.halts[halt.id] = halt
         self.changed_halts.add(halt.id)
         if halt.phase is HaltPhase.ACTIVE and halt.scope is Scope.STREAM and self.memory.halted_since is None:
@@ -261,82 +356,27 @@ class StreamJudge:
         self.memory.halted_since = None
         self.memory_changed = True
 
-    def _freeze(self, rule: str, reason: str, lines: Sequence[EvidenceLine], until: Instant, at: Instant) -> list[Record]:
-        news = self.memory.frozen_until < at or self.memory.frozen_rule != rule
-        # A flood of rate limits moves the end with each; writing it once a minute is enough.
-        if news or until - self.memory.frozen_until > HOUR_S / 60:
-            self.memory.frozen_until = max(until, self.memory.frozen_until)
-            self.memory.frozen_rule = rule
+    def _freeze(self, fired: Fired, at: Instant) -> list[Record]:
+        memory, rule = self.memory, fired.rule
+        until = at + (rule.hold_s or DAY_S)
+        # A flood of rate limits moves the end with each.
+        if memory.frozen_until <= at or until - memory.frozen_until >= _NOTE_INTERVAL_S:
+            memory.frozen_until = max(until, memory.frozen_until)
+            memory.frozen_rule = rule.id
             self.memory_changed = True
-        if not news:
+        return self._tell(RecordKind.FREEZE, rule.id, fired, at, until)
+
+    def _tell(self, kind: RecordKind, key: str, fired: Fired, at: Instant, until: Instant) -> list[Record]:
+        """Record what a rule found, once for as long as the record holds."""
+        told = self.memory.told_until
+        if at < told.get(key, at):
             return []
-        return [Record(at, RecordKind.FREEZE, self.name, rule, reason, tuple(lines), ends_at=until)]
-
-    def _halt_record(self, halt: Halt, at: Instant, before: str = "none") -> Record:
-        return Record(
-            at=at,
-            kind=RecordKind.HALT,
-            stream=self.name,
-            rule=halt.rule,
-            reason=halt.reason,
-            evidence=halt.evidence,
-            before=before,
-            after=halt.phase.value,
-            halt_id=halt.id,
-            ends_at=halt.hold_until,
-            subject=halt.subject if halt.scope is not Scope.STREAM else "",
-        )
-
-    def _phase_record(self, before: Halt, after: Halt, now: Instant) -> Record:
-        reasons = {
-            HaltPhase.PROBING: f"the hold is over and all was quiet: up to {self.policy.probe_per_hour} messages an hour",
-            HaltPhase.RECOVERING: "the probes met no block: the ladder counts again, from the effective day",
-            HaltPhase.ENDED: "a day on the ladder brought no new evidence",
-            HaltPhase.ACTIVE: before.reason,
-        }
-        return Record(
-            now,
-            RecordKind.PHASE,
-            self.name,
-            before.rule,
-            reasons[after.phase],
-            (),
-            before.phase.value,
-            after.phase.value,
-            before.id,
-            after.hold_until if after.phase is HaltPhase.ACTIVE else None,
-        )
-
-    def forget_ended(self, now: Instant) -> None:
-        """Drop halts that ended too long ago to matter for a relapse; the store keeps their records."""
-        for halt in list(self.halts.values()):
-            if halt.ended_at is not None and now - halt.ended_at > self.policy.relapse_s:
-                del self.halts[halt.id]
-
-    def reset_settings(self, settings: StreamSettings, policy: ReturnPolicy) -> None:
-        """A reload: the latch and the memory stay."""
-        self.settings = settings
-        self.policy = policy
+        self.memory.told_until = {name: end for name, end in told.items() if end > at} | {key: until}
+        self.memory_changed = True
+        lines = tuple(quote(piece) for piece in fired.evidence)
+        ends = until if kind is RecordKind.FREEZE else None
+        return [Record(at, kind, self.name, fired.rule.id, fired_reason(fired), lines, ends_at=ends, subject=fired.operator)]
 
 
-def quote(piece: Evidence) -> EvidenceLine:
-    """Return a piece of evidence as a line for people; the recipient only as a domain."""
-    text = (
-        f"{piece.queue_id} to {piece.recipient_domain} by {piece.egress} via {piece.relay_host} "
-        f"[{piece.reply_class}/{piece.rule}]: {piece.text}"
-    )
-    return EvidenceLine(piece.at, clean(text, _QUOTE_LIMIT))
-
-
-def words(seconds: float) -> str:
-    """Return a span in words: `72 h`, `30 min`."""
-    if seconds >= HOUR_S and seconds % HOUR_S == 0:
-        return f"{int(seconds // HOUR_S)} h"
-    if seconds >= 60 and seconds % 60 == 0:
-        return f"{int(seconds // 60)} min"
-    return f"{seconds:g} s"
-
-
-def memory_of(judge: StreamJudge) -> StreamMemory:
-    """Return a copy of the memory, for the store."""
-    return replace(judge.memory)
+def _date(at: Instant) -> str:
+    return datetime.fromtimestamp(at, tz=UTC).isoformat()

@@ -24,9 +24,8 @@ _UNKNOWN_PREFIX: Final = re.compile(
     r"(?:<\d{1,3}>)?(?:\S+ +){0,6}?((?:postfix|opendkim)[^\s\[\]:]{0,120}\[\d{1,10}\]:) ?(.*)", re.DOTALL
 )
 _SUPPRESSED: Final = re.compile(r"Suppressed (\d{1,10}) messages from (\S+)")
-_RSYSLOG_LOST: Final = re.compile(
-    r".*?(?:imuxsock|imjournal).*?(?:begins to drop messages|lost (\d{1,10}) messages|(\d{1,10}) messages lost)"
-)
+_RSYSLOG_INPUTS: Final = ("imuxsock", "imjournal")
+_RSYSLOG_LOST: Final = re.compile(r"begins to drop messages|lost (\d{1,10}) messages|(\d{1,10}) messages lost")
 _TAG_CACHE_LIMIT: Final = 4096
 """Entries; a tag with its pid. Postfix starts a new smtp process every 100 deliveries, so the cache must be bounded."""
 
@@ -95,10 +94,8 @@ class LineReader:
 
     def _unusual(self, line: str, at: Instant | None) -> AnyEvent:
         found = _UNKNOWN_PREFIX.match(line)
-        if found is not None:
-            known = self._tags.get(found[1]) or self._learn(found[1])
-            if known is not None:
-                return known[2](at, "", known[0], known[1], found[2])
+        if found is not None and (known := self._tags.get(found[1]) or self._learn(found[1])) is not None:
+            return known[2](at, "", known[0], known[1], found[2])
         return events.Unparsed(at, "", "", None, line)
 
 
@@ -135,7 +132,7 @@ def _journald(at: Instant | None, host: str, tag: str, pid: int | None, message:
 
 
 def _rsyslogd(at: Instant | None, host: str, tag: str, pid: int | None, message: str) -> AnyEvent:
-    if (found := _RSYSLOG_LOST.match(message)) is not None:
+    if message.startswith(_RSYSLOG_INPUTS) and (found := _RSYSLOG_LOST.search(message)) is not None:
         return events.Suppressed(at, host, tag, pid, int(found[1] or found[2] or 0), None)
     return events.Other(at, host, tag, pid, None, message)
 

@@ -29,6 +29,8 @@ MAIN_NAMES: Final = (
 """The parameters that are asked for."""
 _POOL_NAMES: Final = ("transport_maps", "sender_dependent_default_transport_maps")
 """Where a pool may be. Postfix asks transport_maps first (trivial-rewrite(8)), so it wins where both hold one."""
+_MILTERS: Final = ("smtpd_milters", "non_smtpd_milters")
+_OWN_ACCEPT: Final = re.compile(r"\bdefault_action\s*=\s*accept\b")
 _SEPARATORS: Final = re.compile(r"[,\s]+")
 _SHOWN: Final = 200
 """Characters of a value that a finding quotes."""
@@ -74,6 +76,17 @@ def pool_members(value: str) -> tuple[str, ...] | None:
 def pool_of(main: Mapping[str, str]) -> tuple[str, ...] | None:
     """Return the members of the pool that main.cf holds; None if it holds none."""
     return next((members for name in _POOL_NAMES if (members := pool_members(main.get(name, ""))) is not None), None)
+
+
+def milter_accepts(main: Mapping[str, str]) -> bool | None:
+    """Tell whether mail passes, unsigned, when a milter can't be reached; None if main.cf was not read.
+
+    A milter may have an action of its own: `smtpd_milters = { inet:localhost:8891, default_action=accept }`.
+    """
+    action = main.get("milter_default_action")
+    if action is None:
+        return None
+    return action == "accept" or any(_OWN_ACCEPT.search(main.get(name, "")) for name in _MILTERS)
 
 
 def main_findings(main: Mapping[str, str], clones: Sequence[Clone]) -> tuple[Finding, ...]:
@@ -123,10 +136,9 @@ def _setting_findings(main: Mapping[str, str]) -> Iterable[Finding]:
             "set enable_long_queue_ids = yes and reload Postfix"
         )
         yield Finding(Level.WARNING, "short_queue_ids", text, "enable_long_queue_ids")
-    milters = main.get("smtpd_milters", "") or main.get("non_smtpd_milters", "")
-    if milters and main.get("milter_default_action") == "accept":
+    if any(main.get(name) for name in _MILTERS) and milter_accepts(main):
         text = (
-            "milter_default_action = accept: when OpenDKIM is down, mail leaves unsigned; "
+            "milter_default_action is accept: when OpenDKIM is down, mail leaves unsigned; "
             "tempfail makes the injectors wait instead"
         )
         yield Finding(Level.WARNING, "milter_failure_accepts", text, "milter_default_action")

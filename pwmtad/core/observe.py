@@ -7,7 +7,7 @@ so a slow or unreadable journal makes nothing look unsigned.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, tzinfo
 from typing import Final
 
@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from pwmtad.core.attribution import Routes
 from pwmtad.core.classify import Classifier
-from pwmtad.core.correlate import Classified, Correlator, Limits
+from pwmtad.core.correlate import Classified, Correlator, Limits, Unfiltered
 from pwmtad.core.guard import Context, Guard
 from pwmtad.core.lines import LineReader, daemon_of
 from pwmtad.core.tally import Tally
@@ -30,8 +30,10 @@ from pwmtad.model.sources import Batch, Checkpoint, JournalEntry, SourceHealth
 _LOOK_INTERVAL_S: Final = 1.0
 """Between two looks that lines bring about; a tick comes as often."""
 _UNVERIFIED_S: Final = 60.0
-"""A source that is so far behind can't be waited for: what is queued meanwhile counts as unverified. Own choice: twice the
-grace time, and longer than journalctl takes to be started again."""
+"""A source that delivered nothing for so long can't be waited for: what is queued meanwhile counts as unverified. One that is
+busy reading a backlog is waited for. Own choice: twice the grace time, and longer than journalctl takes to be started again."""
+_SIGNALS: Final = frozenset({events.MilterUnreachable, events.BindFailed, events.Suppressed})
+"""Looked up by type: this is asked for every line."""
 _SIGNING: Final = (events.Signed, events.NotSigned, events.SigningFailed)
 
 
@@ -47,11 +49,13 @@ class Parts(Struct, frozen=True):
 class SourceReading:
     """How far one source is, and what it said about itself."""
 
-    __slots__ = ("caught_up", "checkpoint", "health", "kind", "last_line_at", "reader", "watermark")
+    __slots__ = ("caught_up", "checkpoint", "health", "heard_at", "kind", "last_line_at", "reader", "watermark")
 
-    def __init__(self, kind: SourceKind, reader: LineReader) -> None:
+    def __init__(self, kind: SourceKind, reader: LineReader, now: Instant) -> None:
         self.kind = kind
         self.reader = reader
+        self.heard_at: Instant = now
+        """When it last delivered lines, or said that it is at its end."""
         self.caught_up = False
         self.watermark: Instant = 0.0
         self.last_line_at: Instant | None = None
@@ -78,6 +82,8 @@ class Observer:
         self.warmup_starts: dict[str, Instant] = {}
         self.unknown: dict[str, str] = {}
         """Codes of what is not known now, with a sentence each; set by whoever looks at the outside."""
+        self.doubts: Callable[[Instant], dict[str, str]] | None = None
+        """Says at each look what `unknown` holds, where nobody looks at the outside (replay)."""
         self._next_look: Instant = 0.0
         self._soonest_look: Instant = 0.0
         self.counters_since: Instant | None = None
@@ -94,7 +100,11 @@ class Observer:
             limits=parts.limits,
             grace_s=parts.grace_s,
         )
-        self.sources = {name: SourceReading(kind, LineReader(zone=zone, now=now, year=year)) for name, kind in sources.items()}
+        self.sources = {
+            name: SourceReading(kind, LineReader(zone=zone, now=now, year=year), now) for name, kind in sources.items()
+        }
+        self._arrived_at: Instant | None = None
+        """When the batch that is being counted arrived; None where lines have no arrival (replay)."""
         self._changed = False
         self._dirty_checkpoints: set[str] = set()
         if guard is not None:
@@ -123,6 +133,7 @@ class Observer:
         source = self.sources[batch.source]
         if batch.records:
             source.reader.set_now(now)
+            self._arrived_at = now
             self.count(batch.source, batch.records, now)
             self._changed = True
         if batch.checkpoint is not None and batch.checkpoint != source.checkpoint:
@@ -133,9 +144,11 @@ class Observer:
         source.health = batch.health
         source.caught_up = batch.caught_up and batch.health.error is None
         if source.caught_up:
-            source.watermark = max(source.watermark, now)
+            source.watermark = now
         elif source.last_line_at is not None:
-            source.watermark = max(source.watermark, min(source.last_line_at, now))
+            source.watermark = max(min(source.watermark, now), min(source.last_line_at, now))
+        if source.caught_up or (batch.records and batch.health.error is None):
+            source.heard_at = now
 
     def take_event(self, name: str, event: AnyEvent) -> None:
         """Count one event of lines that were merged by time (replay): every source was read up to its moment."""
@@ -149,6 +162,8 @@ class Observer:
                 self.look(event.at)
         if self._is_mine(source.kind, event):
             self._feed(event)
+        elif isinstance(event, events.Suppressed):
+            self.suppressed_at = self._judged_at(event.at)  # journald speaks for all
 
     def watermark(self) -> Instant:
         """The time up to which every source was read."""
@@ -163,10 +178,12 @@ class Observer:
         self._next_look = (now // MINUTE_S + 1) * MINUTE_S
         self._soonest_look = now + _LOOK_INTERVAL_S
         self.tally.advance(now)
-        watermark = self.watermark()
-        self.correlator.advance(watermark)
+        self.correlator.advance(self.watermark())
+        if self.doubts is not None:
+            self.unknown = self.doubts(now)
         if self.guard is not None:
-            unverified = self.correlator.unverified(now - _UNVERIFIED_S) if watermark < now - _UNVERIFIED_S else {}
+            lost = any(max(source.watermark, source.heard_at) < now - _UNVERIFIED_S for source in self.sources.values())
+            unverified = self.correlator.unverified(now - _UNVERIFIED_S) if lost else {}
             self.guard.look(Context(self.warmup_starts, self.unknown, unverified), now)
 
     def _is_due(self, at: Instant) -> bool:
@@ -214,28 +231,32 @@ class Observer:
     def count(self, name: str, records: Sequence[str] | Sequence[JournalEntry], now: Instant) -> None:
         """Count lines of one source, in order. Lines whose time is after `now` are counted but move no time on."""
         source = self.sources[name]
-        begun = source.last_line_at is None
         parsed: dict[str, int] = {}
         unparsed: dict[str, int] = {}
         reader, kind = source.reader, source.kind
+        all_mine = kind is SourceKind.BOTH
+        begun = self.counters_since is not None or kind is SourceKind.OPENDKIM
         for record in records:
-            event = reader.line(record) if isinstance(record, str) else reader.entry(record)
-            counts = unparsed if isinstance(event, events.Unparsed) else parsed
-            counts[event.tag] = counts.get(event.tag, 0) + 1
+            event = reader.line(record) if type(record) is str else reader.entry(record)  # type: ignore[arg-type]
+            counts = unparsed if type(event) is events.Unparsed else parsed
+            tag = event.tag
+            counts[tag] = counts.get(tag, 0) + 1
             at = event.at
             if at is not None:
                 source.last_line_at = at
+                if not begun:
+                    begun, self.counters_since = True, at
                 # A line from the future must not move halts and caps on.
                 if at >= self._soonest_look and at <= now and self._is_due(at):
                     source.watermark = max(source.watermark, at)
                     self.look(at)
-            if self._is_mine(kind, event):
+            if all_mine or self._is_mine(kind, event):
                 self._feed(event)
+            elif type(event) is events.Suppressed:
+                self.suppressed_at = self._judged_at(at)  # journald speaks for all
         for outcome, counted in (("parsed", parsed), ("unparsed", unparsed)):
             for tag, count in counted.items():
                 self.tally.lines(name, daemon_of(tag), outcome, count)
-        if begun and self.counters_since is None:
-            self.counters_since = source.last_line_at
 
     def _feed(self, event: AnyEvent) -> None:
         counted = self.correlator.feed(event)
@@ -243,16 +264,27 @@ class Observer:
         if guard is None:
             return
         if counted is not None:
-            if isinstance(counted, Classified):
-                at = counted.attempt.at
-                guard.see(counted, self.correlator.last_at if at is None else at)
-            else:
-                guard.unfiltered(counted.stream, counted.queue_id, counted.text, counted.at)
-        elif isinstance(event, events.MilterUnreachable | events.BindFailed):
-            egress, stream = self._routes.egress(event.tag)
-            guard.signal(event, stream, egress, self.correlator.last_at if event.at is None else event.at)
-        elif isinstance(event, events.Suppressed):
-            self.suppressed_at = event.at
+            if type(counted) is Classified:
+                guard.see(counted, self._judged_at(counted.attempt.at))
+            elif type(counted) is Unfiltered:
+                guard.unfiltered(counted.stream, counted.queue_id, counted.text, self._judged_at(counted.at))
+        elif type(event) in _SIGNALS:
+            self._signal(guard, event)
+
+    def _signal(self, guard: Guard, event: AnyEvent) -> None:
+        if isinstance(event, events.Suppressed):
+            self.suppressed_at = self._judged_at(event.at)
+            return
+        egress, stream = self._routes.egress(event.tag)
+        guard.signal(event, stream, egress, self._judged_at(event.at))
+
+    def _judged_at(self, at: Instant | None) -> Instant:
+        """The moment of a line, as far as it may move the judgement: without one of its own it is its arrival (in a replay the
+        line before), and a moment after its arrival is a wrong clock, which must neither end a day nor empty a lookback.
+        """
+        if self._arrived_at is None:
+            return self.correlator.last_at if at is None else at
+        return self._arrived_at if at is None else min(at, self._arrived_at)
 
     @staticmethod
     def _is_mine(kind: SourceKind, event: AnyEvent) -> bool:

@@ -27,7 +27,7 @@ _MAYBE_ID: Final = "(?:NOQUEUE: |" + _QUEUE_ID + ")"
 # An address in external format (3.5+): a local part that needs quoting is quoted as a whole, a domain literal is in brackets;
 # inside either, `>` means nothing. Atomic, so that an address cut off inside its quotes (Postfix cuts a message at 2,000
 # bytes, msg_syslog.c) is no address at all instead of one that ends where the text between the quotes says.
-_ADDRESS: Final = r'<((?>"(?:[^"\\]|\\.)*"|(?!"))[^>@]*+(?>@\[[^\]]*\]|(?!@\[))[^>]*)>'
+_ADDRESS: Final = r'<((?>"[^"\\]*+(?:\\.[^"\\]*+)*+"|(?!"))[^>@]*+(?>@\[[^\]]*\]|(?!@\[))[^>]*)>'
 
 _DELIVERY: Final = re.compile(
     _QUEUE_ID
@@ -35,7 +35,7 @@ _DELIVERY: Final = re.compile(
     + _ADDRESS
     + ", (?:orig_to="
     + _ADDRESS
-    + r", )?relay=([^\s,\[]+)(?:\[([^\]]*)\](?::(\d{1,5}))?)?, (?:conn_use=(\d{1,9}), )?"
+    + r", )?relay=([^\s,\[]++)(?:\[([^\]]*)\](?::(\d{1,5}))?)?, (?:conn_use=(\d{1,9}), )?"
     r"delay=([\d.]{1,15}), delays=([\d./]{1,60}), "
     # `tls=` from 3.11 on, and whatever comes next: unknown pairs before the first dsn= are passed over, and never given back.
     r"(?:(?!dsn=)[a-z_]+=[^,]*, )*+dsn=(\d\.\d{1,3}\.\d{1,3}), status=([A-Za-z-]+) \((.*)",
@@ -51,7 +51,7 @@ _MESSAGE_ID: Final = re.compile(_QUEUE_ID + "message-id=(.*)", re.DOTALL)
 _NOTIFICATION: Final = re.compile(_QUEUE_ID + r"((?:sender|postmaster) [a-z -]+) notification: ([0-9A-Za-z]{5,30})$")
 _MILTER_ACTION: Final = re.compile(
     # The client is `host[address]`, the address of IPv6 with colons of its own; the stage `DATA content` has two words.
-    _MAYBE_ID + r"milter-(reject|hold): ([A-Z-]+(?: content)?) from [^\s\[]*(?:\[[^\]\s]*\](?::\d{1,5})?)?: (.*)",
+    _MAYBE_ID + r"milter-(reject|hold): ([A-Z-]+(?: content)?) from [^\s\[:]*+(?:\[[^\]\s]*\](?::\d{1,5})?)?: (.*)",
     re.DOTALL,
 )
 _HOLD: Final = re.compile(_MAYBE_ID + r"hold: (.*)", re.DOTALL)

@@ -20,7 +20,7 @@ _MAX_RECIPIENTS: Final = 200_000
 
 
 class Repeats(Struct, frozen=True):
-    """A reading over the last seven UTC days, the running one included."""
+    """A reading over seven UTC days."""
 
     recipients: int
     """Followed recipients (all of them unless there are very many)."""
@@ -57,13 +57,14 @@ class RepeatWatch:
         while self._size > self._max:
             self._thin_out()
 
-    def reading(self, now: Instant, limit: int) -> Repeats:
-        """Return how many recipients had more than `limit` first attempts in the last seven days; forgets older days."""
-        today = int(now // DAY_S)
-        for day in [day for day in self._days if day <= today - DAYS]:
+    def reading(self, last_day: int, limit: int) -> Repeats:
+        """Return how many recipients had more than `limit` first attempts in the seven UTC days that end with `last_day` (days
+        since the epoch); forgets what is older.
+        """
+        for day in [day for day in self._days if day <= last_day - DAYS]:
             self._size -= len(self._days.pop(day))
         counts: dict[int, int] = {}
-        for day_counts in self._days.values():
+        for day_counts in [day_counts for day, day_counts in self._days.items() if day <= last_day]:
             for number, count in day_counts.items():
                 counts[number] = counts.get(number, 0) + count
         repeated = sum(1 for count in counts.values() if count > limit)

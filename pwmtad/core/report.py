@@ -8,6 +8,7 @@ from typing import Final
 from msgspec import Struct
 
 from pwmtad.model.counters import AttemptCounts, AttemptKey
+from pwmtad.model.judgement import Desired
 from pwmtad.model.names import Instant
 from pwmtad.model.state import Coverage, MixRow, QueueState, ReasonRow, State, StreamState
 
@@ -90,6 +91,7 @@ def report_of(state: State) -> Report:
     egresses = _grouped(state.mix, lambda key: f"{key.stream}\n{key.egress}")
     operators = _grouped(state.mix, lambda key: key.operator)
     names = [stream.name for stream in state.streams]
+    desired = {one.stream: one for one in state.desired}
     return Report(
         host=state.host,
         at=state.at,
@@ -100,7 +102,7 @@ def report_of(state: State) -> Report:
         operators=tuple(sorted(operators.values(), key=lambda line: (-line.utc_day.attempts, -line.day.attempts, line.name))),
         reasons=state.reasons,
         queue=state.queue,
-        warmup=tuple(_warmup(stream) for stream in state.streams),
+        warmup=tuple(_warmup(stream, desired.get(stream.name)) for stream in state.streams),
     )
 
 
@@ -112,14 +114,15 @@ def total_of(lines: Iterable[Line]) -> Line:
     return Line("all", hour, day, utc_day)
 
 
-def _warmup(stream: StreamState) -> WarmupLine:
+def _warmup(stream: StreamState, desired: Desired | None) -> WarmupLine:
+    """What is measured against what should be now: halts make that less than the ladders of the warmup day."""
     return WarmupLine(
         stream=stream.name,
         warmup_day=stream.warmup_day,
         warmup_problem=stream.warmup_problem,
         pool=stream.pool,
-        pool_allowed=stream.pool_allowed,
-        window_per_hour=stream.window_per_hour,
+        pool_allowed=len(desired.pool) if desired is not None and desired.pool else stream.pool_allowed,
+        window_per_hour=stream.window_per_hour if desired is None else desired.window_per_hour,
         ceiling_per_day=stream.ceiling_per_day,
         first_attempts_hour=stream.first_attempts_hour,
         first_attempts_utc_day=stream.first_attempts_utc_day,

@@ -6,12 +6,15 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from pwmtad.config import Settings, StreamSettings
+from pwmtad.core.halts import open_halts, standing
 from pwmtad.core.observe import Observer, SourceReading
 from pwmtad.core.tally import Readings
 from pwmtad.core.warmup import warmup_day
 from pwmtad.model.counters import AttemptCounts, AttemptKey, MessageCounts
+from pwmtad.model.judgement import Desired, Halt, Scope, StreamMemory
 from pwmtad.model.names import Instant
 from pwmtad.model.observed import Observed
 from pwmtad.model.state import (
@@ -57,11 +60,17 @@ def build_state(
 ) -> State:
     """Return everything at `now`."""
     readings = observer.tally.readings(now)
+    judges = observer.guard.streams if observer.guard is not None else {}
     sources = tuple(
         _source(name, source, about.places.get(name, name), observer.tally.line_totals())
         for name, source in observer.sources.items()
     )
-    streams = tuple(_stream(name, stream, readings, observed, now) for name, stream in settings.streams.items())
+    streams = tuple(
+        _judged(_stream(name, stream, readings, observed, now), judges[name].memory if name in judges else None, now)
+        for name, stream in settings.streams.items()
+    )
+    halts = tuple(replace(halt, evidence=()) for judge in judges.values() for halt in open_halts(judge.halts.values()))
+    desired = tuple(observer.guard.desired(now)) if observer.guard is not None else ()
     findings = tuple(_findings(sources, store, reload, streams, observed))
     return State(
         version=about.version,
@@ -69,7 +78,7 @@ def build_state(
         host=about.host,
         at=now,
         started_at=about.started_at,
-        summary=summary_of(settings.mode, readings, sources, findings),
+        summary=summary_of(settings.mode, readings, sources, findings, halts, desired),
         findings=findings,
         sources=sources,
         streams=streams,
@@ -83,15 +92,25 @@ def build_state(
         events=dict(observer.correlator.event_counts),
         ticks=about.ticks,
         tick_s=about.tick_s,
+        halts=halts,
+        desired=desired,
     )
 
 
-def summary_of(mode: str, readings: Readings, sources: Iterable[SourceState], findings: Iterable[Finding]) -> str:
-    """Return the tick's sentence: one line for `systemctl status`."""
+def summary_of(
+    mode: str,
+    readings: Readings,
+    sources: Iterable[SourceState],
+    findings: Iterable[Finding],
+    halts: Iterable[Halt] = (),
+    desired: Iterable[Desired] = (),
+) -> str:
+    """Return the tick's sentence: one line for `systemctl status`. What is held comes first."""
     behind = [source for source in sources if not source.caught_up]
     hour = status_counts(readings.hour.attempts)
     parts = [
-        f"{mode}: last hour {hour.get('sent', 0)} sent, {hour.get('deferred', 0)} deferred, {hour.get('bounced', 0)} bounced"
+        *_held(mode, halts, desired),
+        f"last hour {hour.get('sent', 0)} sent, {hour.get('deferred', 0)} deferred, {hour.get('bounced', 0)} bounced",
     ]
     for source in behind:
         share = "" if source.progress is None else f" ({source.progress:.0%})"
@@ -99,7 +118,21 @@ def summary_of(mode: str, readings: Readings, sources: Iterable[SourceState], fi
     worst = [finding for finding in findings if finding.level in (Level.ERROR, Level.UNKNOWN)]
     if worst:
         parts.append(f"{len(worst)} finding{'s' if len(worst) > 1 else ''}: {worst[0].text}")
-    return "; ".join(parts)
+    return f"{mode}: " + "; ".join(parts)
+
+
+def _held(mode: str, halts: Iterable[Halt], desired: Iterable[Desired]) -> Iterable[str]:
+    """`trucking halted (google-blocks)`, by stream. In observe mode nothing is held, and that must show."""
+    rules: dict[str, list[str]] = {}
+    for halt in standing(halts):
+        what = halt.rule if halt.scope is Scope.STREAM else f"{halt.rule} at {halt.subject}"
+        rules.setdefault(halt.stream, []).append(what)
+    for one in desired:
+        if not one.sending:
+            rules.setdefault(one.stream, list(one.reasons))
+    would = "" if mode == "enforce" else "would be "
+    for stream, held in rules.items():
+        yield f"{stream} {would}halted ({', '.join(held)})"
 
 
 def status_counts(attempts: Mapping[AttemptKey, AttemptCounts]) -> dict[str, int]:
@@ -157,6 +190,19 @@ def _stream(name: str, stream: StreamSettings, readings: Readings, observed: Obs
             day=readings.day.messages.get(name, _NO_MESSAGES),
             utc_day=readings.utc_day.messages.get(name, _NO_MESSAGES),
         ),
+    )
+
+
+def _judged(stream: StreamState, memory: StreamMemory | None, now: Instant) -> StreamState:
+    """Add what the judgement remembers of the stream."""
+    if memory is None:
+        return stream
+    frozen = memory.frozen_until > now
+    return replace(
+        stream,
+        unknown=memory.unknown,
+        frozen_until=memory.frozen_until if frozen else None,
+        frozen_rule=memory.frozen_rule if frozen else "",
     )
 
 

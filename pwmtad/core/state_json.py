@@ -1,7 +1,8 @@
 """The State as JSON (`/api/v1/state`, `--json`) and back.
 
-Moments are RFC 3339 strings in UTC: keys `at`, those that end in `_at`, and `watermark`. Counts and keys of counts are objects,
-not arrays, so that a further one breaks no reader. The reply class is `class`, as in `pwmtad parse` and in metrics.
+Moments are RFC 3339 strings in UTC: keys `at`, those that end in `_at` or `_until`, `watermark` and `held_until_phase`. Counts
+and keys of counts are objects, not arrays, so that a further one breaks no reader. The reply class is `class`, as in `pwmtad
+parse` and in metrics.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from pwmtad.model.counters import AttemptCounts, AttemptKey, MessageCounts
+from pwmtad.model.judgement import Record
 from pwmtad.model.state import State
 
 _LAST_MOMENT: Final = 253_402_300_799.0
@@ -25,12 +27,22 @@ _Value = TypeVar("_Value")
 
 def encode(value: msgspec.Struct) -> bytes:
     """Return a State, or any struct made of the same parts, as JSON."""
-    return msgspec.json.encode(_plain(value, ""))
+    return msgspec.json.encode(plain(value))
+
+
+def plain(value: msgspec.Struct) -> dict[str, Any]:
+    """Return what `encode` writes, as dicts, lists, strings and numbers."""
+    return {_RENAMED.get(field, field): _plain(getattr(value, field), field) for field in value.__struct_fields__}
 
 
 def decode(data: bytes) -> State:
     """Read what `encode` made; keys of a newer daemon are skipped. Raises msgspec.MsgspecError for anything else."""
     return msgspec.convert(_typed(msgspec.json.decode(data), ""), State)
+
+
+def decode_records(data: bytes) -> list[Record]:
+    """Read a list of what `plain` makes of records. Raises msgspec.MsgspecError for anything else."""
+    return msgspec.convert(_typed(msgspec.json.decode(data), ""), list[Record])
 
 
 def moment(at: float) -> str:
@@ -40,14 +52,13 @@ def moment(at: float) -> str:
 
 
 def _is_moment(name: str) -> bool:
-    return name in ("at", "watermark") or name.endswith("_at")
+    return name in ("at", "watermark", "held_until_phase") or name.endswith(("_at", "_until"))
 
 
 def _plain(value: object, name: str) -> object:
     match value:
         case msgspec.Struct():
-            pairs = [(field, getattr(value, field)) for field in value.__struct_fields__]
-            return {_RENAMED.get(field, field): _plain(item, field) for field, item in pairs}
+            return plain(value)
         case AttemptKey() | AttemptCounts() | MessageCounts():
             return {_RENAMED.get(field, field): item for field, item in value._asdict().items()}
         case list() | tuple():

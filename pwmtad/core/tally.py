@@ -6,9 +6,9 @@ but for reasons, which are bounded by `max_reasons_per_day`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from enum import IntEnum
-from typing import Final
+from typing import Final, TypeVar
 
 from msgspec import Struct
 
@@ -28,6 +28,7 @@ from pwmtad.model.counters import (
 from pwmtad.model.ledger import Ledger
 from pwmtad.model.names import Instant
 
+_Key = TypeVar("_Key")
 OTHER_REASONS: Final = "(other reasons)"
 _TIME_LIMIT_MINUTES: Final = 2 * DAY_S // MINUTE_S
 """Lines further in the future than this are stored but enter no lookback: their clock is wrong, not early."""
@@ -83,6 +84,8 @@ class Tally:
 
     def __init__(self, *, max_reasons_per_day: int) -> None:
         self._max_reasons = max_reasons_per_day
+        self._fresh: dict[tuple[int, AttemptKey], list[int]] = {}
+        self._fresh_messages: dict[tuple[int, str], list[int]] = {}
         self._attempts: dict[tuple[int, AttemptKey], list[int]] = {}
         self._messages: dict[tuple[int, str], list[int]] = {}
         self._reason_deltas: dict[ReasonKey, int] = {}
@@ -104,25 +107,33 @@ class Tally:
     # -- adding
 
     def attempt(self, minute: int, key: AttemptKey, column: Column) -> None:
-        """Count one attempt in the minute of its line."""
-        cell = self._attempts.get((minute, key))
+        """Count one attempt in the minute of its line. The hot path: totals and lookbacks follow in `_settle`."""
+        cell = self._fresh.get((minute, key))
         if cell is None:
-            cell = self._attempts[minute, key] = [0, 0, 0]
+            cell = self._fresh[minute, key] = [0, 0, 0]
         cell[column] += 1
-        total = self._attempt_totals.get(key)
-        if total is None:
-            total = self._attempt_totals[key] = [0, 0, 0]
-        total[column] += 1
-        self._window(minute, key, column, 1)
 
     def message(self, minute: int, stream: str, column: MessageColumn, count: int = 1) -> None:
         """Count a message of a stream; `count` is -1 where a judgement is corrected."""
-        cell = self._messages.setdefault((minute, stream), [0, 0, 0, 0])
+        cell = self._fresh_messages.get((minute, stream))
+        if cell is None:
+            cell = self._fresh_messages[minute, stream] = [0, 0, 0, 0]
         cell[column] += count
-        self._message_totals.setdefault(stream, [0, 0, 0, 0])[column] += count
-        self._window(minute, stream, column, count)
         if self.on_message is not None:
             self.on_message(minute, stream, column, count)
+
+    def _settle(self) -> None:
+        """Carry what was counted since the last call into differences, totals and lookbacks."""
+        fresh, self._fresh = self._fresh, {}
+        for (minute, key), cell in fresh.items():
+            _add_to(self._attempts, (minute, key), cell)
+            _add_to(self._attempt_totals, key, cell)
+            self._refill(minute * MINUTE_S, key, cell)
+        fresh_messages, self._fresh_messages = self._fresh_messages, {}
+        for (minute, stream), cell in fresh_messages.items():
+            _add_to(self._messages, (minute, stream), cell)
+            _add_to(self._message_totals, stream, cell)
+            self._refill(minute * MINUTE_S, stream, cell)
 
     def reason(self, key: ReasonKey) -> None:
         """Count a deferral or bounce reason; beyond the limit of a day's different ones they are counted as one."""
@@ -160,6 +171,7 @@ class Tally:
         minute = int(now // MINUTE_S)
         if minute <= self._now_minute:
             return
+        self._settle()
         self._now_minute = minute
         self._hour.advance(minute)
         self._day.advance(minute)
@@ -172,10 +184,12 @@ class Tally:
     @property
     def has_deltas(self) -> bool:
         """Whether anything was added since the last commit."""
-        return bool(self._attempts or self._messages or self._reason_deltas or self._lines)
+        fresh = self._fresh or self._fresh_messages
+        return bool(fresh or self._attempts or self._messages or self._reason_deltas or self._lines)
 
     def take_deltas(self) -> Deltas:
         """Return what was added since the last call, and start anew."""
+        self._settle()
         deltas = Deltas(
             attempts=[
                 AttemptBucket(MINUTE_S, minute * MINUTE_S, key, AttemptCounts(*cell))
@@ -193,6 +207,7 @@ class Tally:
 
     def drop_deltas(self) -> None:
         """Forget what was added: there is no store (replay)."""
+        self._settle()
         self._attempts, self._messages, self._reason_deltas, self._lines = {}, {}, {}, {}
 
     def load(self, ledger: Ledger, now: Instant) -> None:
@@ -212,7 +227,7 @@ class Tally:
         for line in ledger.lines:
             self._line_totals[line.source, line.daemon, line.outcome] = line.count
 
-    def _refill(self, start: int, key: AttemptKey | str, counts: tuple[int, ...]) -> None:
+    def _refill(self, start: int, key: AttemptKey | str, counts: Sequence[int]) -> None:
         for column, count in enumerate(counts):
             if count:
                 self._window(start // MINUTE_S, key, column, count)
@@ -221,6 +236,7 @@ class Tally:
 
     def readings(self, now: Instant) -> Readings:
         """Return all lookbacks at `now`."""
+        self._settle()
         self.advance(now)
         return Readings(
             at=now,
@@ -231,10 +247,12 @@ class Tally:
 
     def attempt_totals(self) -> dict[AttemptKey, AttemptCounts]:
         """Return the sums since the store began."""
+        self._settle()
         return {key: AttemptCounts(*cell) for key, cell in self._attempt_totals.items()}
 
     def message_totals(self) -> dict[str, MessageCounts]:
         """Return the sums since the store began, by stream."""
+        self._settle()
         return {stream: MessageCounts(*cell) for stream, cell in self._message_totals.items()}
 
     def line_totals(self) -> Mapping[tuple[str, str, str], int]:
@@ -259,3 +277,12 @@ class Tally:
             attempts={key: AttemptCounts(*cell) for key, cell in attempts.items()},
             messages={stream: MessageCounts(*cell) for stream, cell in messages.items()},
         )
+
+
+def _add_to(sums: dict[_Key, list[int]], key: _Key, cell: Sequence[int]) -> None:
+    known = sums.get(key)
+    if known is None:
+        sums[key] = list(cell)
+    else:
+        for column, count in enumerate(cell):
+            known[column] += count

@@ -13,8 +13,10 @@ _UNSAFE: Final = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e
 _DIGITS: Final = re.compile(r"\d+")
 _SPACE: Final = re.compile(r"\s+")
 _CODES: Final = re.compile(r"[2-5][0-9]{2}(?:[- ][245]\.[0-9]{1,3}\.[0-9]{1,3})?(?![\w.])")
-_TOKEN: Final = re.compile(r"[^\s<>()\"',:;]+@[^\s<>()\"',:;]+|\S{33,}|\b(?=[0-9A-Za-z.-]*\d)[0-9A-Za-z.-]{12,}\b")
-"""An address (nobody's own reason, and nobody's business), a long word, or an id or host name with a digit in it."""
+_TOKEN: Final = re.compile(
+    r"[^\s<>()\"',:;]+@[^\s<>()\"',:;]+|\S{33,}|\b\d{1,3}(?:\.\d{1,3}){3}\b|\b(?=[0-9A-Za-z.-]*\d)[0-9A-Za-z.-]{12,}\b"
+)
+"""A mail address (nobody's own reason, and nobody's business), a long word, an IPv4 address, an id or host with a digit."""
 REASON_LENGTH: Final = 120
 """Characters of a reason in reports: what fits beside its count on a terminal."""
 

@@ -23,6 +23,8 @@ _STEP_BACK: Final = 60.0
 """Seconds. Lines come in order but for seconds; where an hour occurs twice, a step back by more is its second time."""
 _YEARS_BACK: Final = 8
 """Years to look back for a 29 February: there is one in any eight (1896 to 1904)."""
+_LATEST: Final = 253_402_214_400.0
+"""The last day of the year 9999. A moment after it, or before the epoch, is no date that could be printed, or no log's."""
 _YEAR_BACK_MONTHS: Final = 6
 """From December to January is a new year; from March to February is a line out of order."""
 
@@ -54,9 +56,13 @@ class Rfc3339:
 def _moment(text: str) -> Instant | None:
     try:
         moment = datetime.fromisoformat(text)
-        return None if moment.tzinfo is None else moment.timestamp()
-    except (ValueError, OverflowError):  # overflow: year 1 with an offset that leads before it
+    except ValueError:
         return None
+    return None if moment.tzinfo is None else _in_range(moment.timestamp())
+
+
+def _in_range(instant: Instant) -> Instant | None:
+    return instant if 0 <= instant <= _LATEST else None
 
 
 class Traditional:
@@ -87,8 +93,10 @@ class Traditional:
             return None
         try:
             day, hour, minute, second = int(stamp[4:6]), int(stamp[7:9]), int(stamp[10:12]), int(stamp[13:15])
-            instant = self._resolve(month, day, hour, minute, min(second, 59))  # :60 is a leap second
-        except (ValueError, OverflowError):
+            instant = _in_range(self._resolve(month, day, hour, minute, min(second, 59)))  # :60 is a leap second
+        except ValueError:
+            return None
+        if instant is None:
             return None
         self._text, self._base, self._last = stamp, instant, instant
         return instant

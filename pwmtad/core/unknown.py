@@ -1,4 +1,4 @@
-"""What is not known now. Unknown is not healthy: while there is anything here, nothing grows."""
+"""What is not known now. Unknown is not healthy: while there is anything here, nothing grows and no halt goes on by itself."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from pwmtad.core.observe import SourceReading
 from pwmtad.model.counters import HOUR_S
-from pwmtad.model.names import Instant
+from pwmtad.model.names import Instant, SourceKind
 from pwmtad.model.observed import Observed
 
 _ACTIVE_SILENCE_S: Final = 300.0
@@ -18,8 +18,8 @@ _ACTIVE_SILENCE_S: Final = 300.0
 _DEFERRED_SILENCE_S: Final = 5000.0
 """With deferred mail only: maximal_backoff_time (4,000 s) plus two scans of the deferred queue (queue_run_delay, 300 s) and
 some time to deliver. The governor or a halt does not silence it: error(8) logs, too."""
-_SUPPRESSED_S: Final = float(HOUR_S)
-"""Counters of the last hour miss the lines that journald or rsyslog dropped for as long as they cover that moment."""
+_BEHIND_S: Final = 60.0
+"""A source that was read up to less than this ago is read: with steady writing not every batch is at the end. Own choice."""
 CLOCK_JUMP_S: Final = 60.0
 """Between two ticks, more than this between wall clock and monotonic clock is a jump, not drift. Own choice."""
 
@@ -39,40 +39,53 @@ def unknown_codes(
     *, sources: Mapping[str, SourceReading], observed: Observed, moments: Moments, now: Instant
 ) -> dict[str, str]:
     """Return code -> sentence for everything that is not known at `now`."""
-    codes = dict(_source_codes(sources))
-    if "source_unreadable" not in codes and "still_reading" not in codes:
-        codes.update(_silence(sources, observed, now))
+    codes = _joined(_source_codes(sources, now))
+    if not codes:
+        codes.update(_silence(sources, observed, moments.started_at, now))
     codes.update(_doubts(moments, now))
     return codes
 
 
-def _source_codes(sources: Mapping[str, SourceReading]) -> Iterable[tuple[str, str]]:
+def _source_codes(sources: Mapping[str, SourceReading], now: Instant) -> Iterable[tuple[str, str]]:
     for name, source in sources.items():
         if source.health.error is not None:
             yield "source_unreadable", f"{name} can't be read: {source.health.error}"
-        elif not source.caught_up:
-            yield "still_reading", f"{name} is still being read"
+        elif now - source.watermark > _BEHIND_S:
+            yield "still_reading", f"{name} is not read to its end yet"
 
 
-def _silence(sources: Mapping[str, SourceReading], observed: Observed, now: Instant) -> Iterable[tuple[str, str]]:
+def _joined(found: Iterable[tuple[str, str]]) -> dict[str, str]:
+    codes: dict[str, str] = {}
+    for code, sentence in found:
+        codes[code] = f"{codes[code]}; {sentence}" if code in codes else sentence
+    return codes
+
+
+def _silence(
+    sources: Mapping[str, SourceReading], observed: Observed, started_at: Instant, now: Instant
+) -> Iterable[tuple[str, str]]:
     queue = observed.queue
     moving = (queue.incoming or 0) + (queue.active or 0)
     waiting = queue.deferred or 0
-    newest = max((source.last_line_at for source in sources.values() if source.last_line_at is not None), default=None)
-    silent_s = now - newest if newest is not None else now
+    postfix = [source for source in sources.values() if source.kind is not SourceKind.OPENDKIM]
+    silent_s = now - max((source.last_line_at for source in postfix if source.last_line_at is not None), default=started_at)
     limit = _ACTIVE_SILENCE_S if moving else _DEFERRED_SILENCE_S
     if (moving or waiting) and silent_s > limit:
-        count = moving or waiting
-        since = "ever" if newest is None else f"for {silent_s / 60:.0f} min"
-        yield "log_silent", f"{count} messages are queued, and no line was logged {since}"
+        yield "log_silent", f"{moving or waiting} messages are queued, and no line was logged for {silent_s / 60:.0f} min"
 
 
 def _doubts(moments: Moments, now: Instant) -> Iterable[tuple[str, str]]:
-    if moments.suppressed_at is not None and 0 <= now - moments.suppressed_at < _SUPPRESSED_S:
+    """Counters cover an hour: what they missed is out of them an hour later. After a clock that is set back, later still."""
+    if _within_an_hour(moments.suppressed_at, now):
         yield "lines_suppressed", "lines were dropped before they were written (rate limit of journald or rsyslog)"
-    if moments.clock_jumped_at is not None and 0 <= now - moments.clock_jumped_at < HOUR_S:
+    if _within_an_hour(moments.clock_jumped_at, now):
         yield "clock_jumped", "the clock was set by more than a minute within the last hour"
-    if moments.gap_at is not None and 0 <= now - moments.gap_at < HOUR_S:
+    if _within_an_hour(moments.gap_at, now):
         yield "log_gap", "lines of the last hour may have been missed: the log rotated further than could be followed"
-    if moments.counters_since is None or now - moments.counters_since < HOUR_S:
+    since = moments.started_at if moments.counters_since is None else min(moments.counters_since, moments.started_at)
+    if _within_an_hour(since, now):
         yield "counters_cold", "the counters do not cover an hour yet"
+
+
+def _within_an_hour(at: Instant | None, now: Instant) -> bool:
+    return at is not None and now - at < HOUR_S

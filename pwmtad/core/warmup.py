@@ -48,9 +48,12 @@ def rungs_at(stream: StreamSettings, memory: StreamMemory, now: Instant) -> Rung
 
     The day never goes back (`memory.highest_day`), whatever the clock does.
     """
-    if memory.warmup_start is None:
-        return None
-    day = max(warmup_day(memory.warmup_start, now) or 0, memory.highest_day)
+    return None if memory.warmup_start is None else rungs_from(stream, memory, memory.warmup_start, now)
+
+
+def rungs_from(stream: StreamSettings, memory: StreamMemory, start: Instant, now: Instant) -> Rungs:
+    """Return what the ladders allow now with this start."""
+    day = max(warmup_day(start, now) or 0, memory.highest_day)
     effective = max(0, day - halted_days(memory, now) - memory.step_back_days)
     return Rungs(
         day=day,

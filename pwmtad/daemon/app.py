@@ -29,6 +29,7 @@ from pwmtad.core.observe import Observer, Parts
 from pwmtad.core.state import About
 from pwmtad.core.wiring import OPENDKIM_SOURCE, POSTFIX_SOURCE, parts_of, source_kinds
 from pwmtad.daemon.clock import monotonic, wall_clock
+from pwmtad.daemon.control import Control
 from pwmtad.daemon.ingest import Ingest
 from pwmtad.daemon.look import Look
 from pwmtad.daemon.ports import LogSource, Store
@@ -36,6 +37,7 @@ from pwmtad.daemon.tick import Ticker
 from pwmtad.model.counters import DAY_S, HOUR_S
 from pwmtad.model.errors import ConfigError, PwmtadError
 from pwmtad.model.judgement import StopRule
+from pwmtad.model.ledger import Ledger
 from pwmtad.model.postfix import Clone
 from pwmtad.model.replies import RuleSet
 from pwmtad.model.state import ReloadState
@@ -146,7 +148,9 @@ class Daemon:
         await store.open()
         try:
             observed, clones = await self._look.take(settings)
-            observer = await self._observer(store, clones, observed.milter_accepts, started_at)
+            ledger = await store.load(started_at - _HISTORY_S)
+            guard = Guard(self._loaded.policy(observed.milter_accepts), ledger.judgement)
+            observer = self._observer(ledger, guard, clones, started_at)
             ingest = self._ingest(store, observer)
             ticker = Ticker(
                 settings=settings,
@@ -166,6 +170,14 @@ class Daemon:
                 max_tick_age_s=_MAX_TICK_AGE_S,
                 now=wall_clock,
                 metrics=Metrics(),
+                control=Control(
+                    guard=guard,
+                    store=store,
+                    commit=ingest.commit,
+                    wake=ticker.wake,
+                    clock=wall_clock,
+                    mode=lambda: ticker.settings.mode,
+                ),
             )
             await api.start()
             _log.info("daemon_started", version=__version__, mode=settings.mode, streams=sorted(settings.streams))
@@ -202,17 +214,14 @@ class Daemon:
 
     # -- parts
 
-    async def _observer(
-        self, store: Store, clones: Sequence[Clone] | None, milter_accepts: bool | None, now: float
-    ) -> Observer:
-        ledger = await store.load(now - _HISTORY_S)
+    def _observer(self, ledger: Ledger, guard: Guard, clones: Sequence[Clone] | None, now: float) -> Observer:
         observer = Observer(
             parts=parts_of(self._settings, self._loaded.rules, clones),
             sources=source_kinds(self._settings),
             max_reasons_per_day=self._settings.limits.max_reasons_per_day,
             zone=self._settings.log.zone,
             now=now,
-            guard=Guard(self._loaded.policy(milter_accepts), ledger.judgement),
+            guard=guard,
         )
         observer.load(ledger, now)
         return observer
@@ -221,7 +230,7 @@ class Daemon:
         return Ingest(
             sources=_sources(self._settings),
             store=store,
-            store_url=str(self._settings.store.url.as_toml()),
+            store_url=self._settings.store.url.as_toml().strip("'\""),
             observer=observer,
             clock=wall_clock,
             monotonic=monotonic,
@@ -319,9 +328,9 @@ def _source(settings: Settings, place: FileLog | JournalLog, name: str) -> LogSo
 
 
 def _places(settings: Settings) -> dict[str, str]:
-    places = {POSTFIX_SOURCE: settings.log.postfix.as_toml().strip('"')}
+    places = {POSTFIX_SOURCE: settings.log.postfix.as_toml().strip("'\"")}
     if isinstance(settings.log.opendkim, FileLog | JournalLog):
-        places[OPENDKIM_SOURCE] = settings.log.opendkim.as_toml().strip('"')
+        places[OPENDKIM_SOURCE] = settings.log.opendkim.as_toml().strip("'\"")
     return places
 
 

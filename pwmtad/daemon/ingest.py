@@ -57,6 +57,7 @@ class Ingest:
         """Called after a batch was counted: wakes the tick."""
         self._queue: asyncio.Queue[Batch] = asyncio.Queue(_QUEUE_SIZE)
         self._kept: Commit | None = None
+        self._committing = asyncio.Lock()
         self._tries = 0
         self._due = 0.0
         self._last_commit_at: Instant | None = None
@@ -100,13 +101,20 @@ class Ingest:
             return None
 
     async def commit(self) -> bool:
-        """Write what changed since the last commit; return whether the store has everything now."""
+        """Write what changed since the last commit; return whether the store has everything up to this call."""
+        async with self._committing:
+            kept = self._kept is not None
+            done = await self._commit_once()
+            return await self._commit_once() if done and kept else done
+
+    async def _commit_once(self) -> bool:
         commit = self._kept
         if commit is None and self._observer.changed:
             commit = self._observer.commit(self._clock())
         self._due = self._monotonic() + self._interval_s
         if commit is None:
             return True
+        self._kept = commit  # if this is cancelled, the next try must offer the same one: the store may have taken it
         try:
             await self._store.commit(commit)
         except StoreError as error:
@@ -129,12 +137,9 @@ class Ingest:
         self._error = str(error)
 
     async def _commit_last(self) -> None:
-        """At most two commits: the one that failed before, if any, and what was counted since."""
         try:
             async with asyncio.timeout(_LAST_COMMIT_S):
-                kept = self._kept is not None
-                if await self.commit() and kept:
-                    await self.commit()
+                await self.commit()
         except TimeoutError:
             _log.warning("last_commit_timed_out", url=self._store_url, seconds=_LAST_COMMIT_S)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from typing import Protocol
 
+from pwmtad.model.judgement import Record
 from pwmtad.model.ledger import Commit, Ledger
 from pwmtad.model.names import Instant
 from pwmtad.model.sources import Batch, Checkpoint
@@ -38,6 +39,10 @@ class Store(Protocol):
 
     async def commit(self, commit: Commit) -> None:
         """All or nothing."""
+        ...
+
+    async def records(self, *, limit: int, halt_id: str | None = None) -> list[Record]:
+        """Return the newest `limit` records, oldest first; those of one halt if `halt_id` is given."""
         ...
 
     async def roll_up(self, now: Instant) -> None:

@@ -57,6 +57,8 @@ class Ticker:
         self._jumped_at: Instant | None = None
         self._wake = asyncio.Event()
         self._snapshot: tuple[int, State] | None = None
+        self._decisions: dict[tuple[str, str], int] = {}
+        """Records by (stream, kind)."""
 
     def wake(self) -> None:
         """Lines were counted: look at once."""
@@ -108,6 +110,8 @@ class Ticker:
         if self._observer.guard is None:
             return
         for record in self._observer.guard.take_news():
+            key = (record.stream, record.kind.value)
+            self._decisions[key] = self._decisions.get(key, 0) + 1
             level = _log.warning if record.kind in _LOUD else _log.info
             level(
                 f"{record.kind.value}_decided",
@@ -155,6 +159,7 @@ class Ticker:
                 attempts=self._observer.tally.attempt_totals(),
                 messages=self._observer.tally.message_totals(),
                 lines=dict(self._observer.tally.line_totals()),
+                decisions=dict(self._decisions),
             ),
             ready=not not_ready,
             not_ready=not_ready,

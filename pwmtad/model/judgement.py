@@ -32,9 +32,10 @@ class StopRule(Struct, frozen=True):
     """So much evidence within so long a window -> an effect on a scope for a hold.
 
     An attempt is evidence if its operator is one of `operators` (empty: any known operator, never `other`), and its class is
-    one of `classes` or its reply rule one of `reply_rules`. It fires at `count` pieces of evidence from `distinct_recipients`
-    different recipients within `window_s`; with `share`, also only if they are more than this share of the attempts that
-    ended at those operators within the window, of which there must be `min_sample`.
+    one of `classes` or its reply rule one of `reply_rules`. Each operator is counted by itself. The rule fires at `count`
+    pieces of evidence to `distinct_recipients` different recipients within `window_s` (the newest piece included, a piece
+    that is exactly `window_s` older not); with `share`, also only if they are more than this share of the operator's answers
+    within the window, of which there must be `min_sample`.
     """
 
     id: RuleId
@@ -121,7 +122,10 @@ class Halt(Struct, frozen=True):
     ended_by: str = ""
     """`expiry`, or who released it."""
     held_until_phase: Instant | None = None
-    """When sending was first allowed again (probing began, or it was released): the end of the halted span."""
+    """When sending was first allowed again (probing began, or it was released): the end of the halted span, and the moment from
+    which the rule's evidence counts anew."""
+    probed: int = 0
+    """Answered attempts of the subject since probing began, as far as the policy asks for them."""
 
 
 class RecordKind(StrEnum):
@@ -175,9 +179,11 @@ class StreamMemory(Struct):
     frozen_until: Instant = 0.0
     frozen_rule: str = ""
     capped_day: int = -1
-    """UTC day whose ceiling was reached."""
+    """The last UTC day whose ceiling was reached. It stays when the day is over: a clock that steps back opens nothing."""
+    cap_standing: bool = False
+    """Whether the end of that cap is still to be told."""
     halted_since: Instant | None = None
-    """When the first of the halts that stand now began."""
+    """When the first of the halts of the whole stream that stand now began."""
     window_grown_at: Instant = 0.0
     pool_grown_at: Instant = 0.0
     halted_s: float = 0.0
@@ -186,6 +192,14 @@ class StreamMemory(Struct):
     """Sum of the step-backs of halts since the start."""
     unknown: tuple[str, ...] = ()
     """Codes of what is not known now."""
+    told_until: dict[str, Instant] = field(default_factory=dict)
+    """By freeze or alert: until when its record holds, so that a flood of evidence writes one record and not thousands."""
+    ladder_window: int = 0
+    """What the window ladder allowed at the last look; 0: none yet."""
+    spike_since: Instant = 0.0
+    """The spike rule counts from here on: a spike was released, or the ladder's window became smaller."""
+    coverage_since: Instant = 0.0
+    """Coverage counts from here on: a halt for unsigned mail was released."""
 
 
 class JudgementState(Struct, frozen=True):
@@ -214,18 +228,18 @@ class Desired(Struct, frozen=True):
     day: int | None
     effective_day: int | None
     pool: tuple[str, ...]
-    """Egresses that should be in rotation, never empty for a stream with a pool and a usable egress."""
+    """Egresses that should be in rotation: never empty for a stream with a pool, always empty for one with fixed egresses."""
     window_per_hour: int
     """Never above the ladder of the effective day, never 0: no mail is `sending = False`."""
     sending: bool
-    """False: halted or capped. Campaigns are paused, Postfix holds."""
+    """False: halted, capped, or without an egress that can be used. Campaigns are paused, Postfix holds."""
     probe_limit: int | None
     """While probing: how many messages an hour may leave; None otherwise."""
     held_operators: tuple[str, ...] = ()
     """Operators halted on their own."""
     broken_egresses: tuple[str, ...] = ()
     growth: bool = True
-    """False: frozen or unknown; pool and window may shrink, not grow."""
+    """False: frozen, unknown, halted or probing; pool and window may shrink, not grow."""
     reasons: tuple[str, ...] = ()
 
 

@@ -25,9 +25,10 @@ class FileCheckpoint(Struct, frozen=True, tag="file"):
 
 
 class JournalCheckpoint(Struct, frozen=True, tag="journal"):
-    """Everything up to and including the entry at `cursor` is accounted for."""
+    """Everything up to and including the entry at `cursor` is accounted for; `at` is that entry's time (0: not known)."""
 
     cursor: str
+    at: Instant = 0.0
 
 
 Checkpoint: TypeAlias = FileCheckpoint | JournalCheckpoint

@@ -7,6 +7,7 @@ from enum import StrEnum
 from msgspec import Struct
 
 from pwmtad.model.counters import AttemptCounts, AttemptKey, MessageCounts
+from pwmtad.model.judgement import Desired, Halt
 from pwmtad.model.names import Instant
 
 
@@ -86,6 +87,11 @@ class StreamState(Struct, frozen=True):
     first_attempts_hour: int
     first_attempts_utc_day: int
     coverage: Coverage
+    unknown: tuple[str, ...] = ()
+    """Codes of what is not known now; while there is any, nothing grows."""
+    frozen_until: Instant | None = None
+    """Until when a rule keeps the stream from growing; None: no rule does."""
+    frozen_rule: str = ""
 
 
 class ReasonRow(Struct, frozen=True):
@@ -158,15 +164,21 @@ class State(Struct, frozen=True):
     ticks: int
     tick_s: float
     """Duration of the last finished tick."""
+    halts: tuple[Halt, ...] = ()
+    """Those that are not ended, without their evidence: that quotes replies, and stands in the records."""
+    desired: tuple[Desired, ...] = ()
+    """What each stream should look like now."""
 
 
 class Totals(Struct, frozen=True):
-    """Sums since the store began, for /metrics."""
+    """Sums for /metrics, since the store began where nothing else is said."""
 
     attempts: dict[AttemptKey, AttemptCounts]
     messages: dict[str, MessageCounts]
     lines: dict[tuple[str, str, str], int]
     """By (source, daemon, outcome)."""
+    decisions: dict[tuple[str, str], int] = {}
+    """Records by (stream, kind), since the process started."""
 
 
 class Snapshot(Struct, frozen=True):

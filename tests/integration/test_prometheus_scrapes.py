@@ -95,6 +95,8 @@ async def test_prometheus_scrapes_and_answers_from_what_it_scraped(tmp_path: Pat
         assert await _value(address, 'up{job="pwmtad"}') == 1
         assert await _value(address, 'pwmtad_attempts_total{egress="out05",operator="google",class="reputation"}') == 123
         assert await _value(address, 'pwmtad_warmup_day{stream="trucking"}') == 15
+        assert await _value(address, 'pwmtad_halts{stream="trucking",rule="google-blocks",phase="active"}') == 1
+        assert await _value(address, 'pwmtad_sending{stream="trucking"}') == 0
         assert await _value(address, 'pwmtad_lookback_messages{stream="trucking",state="unsigned",lookback="24h"}') == 22
         assert await _value(address, "count(pwmtad_tick_duration_seconds_bucket)") == 13
         (scraped,) = (await asyncio.to_thread(_ask, address, "/api/v1/targets"))["activeTargets"]
@@ -126,7 +128,7 @@ async def test_the_alerts_of_the_document_are_valid(tmp_path: Path) -> None:
     (rules,) = (block for block in re.findall(r"```yaml\n(.*?)```", document, re.DOTALL) if block.startswith("groups:"))
     (tmp_path / "rules.yml").write_text(rules)
     code, output = await _promtool("check", "rules", str(tmp_path / "rules.yml"))
-    assert (code, "6 rules found" in output) == (0, True), output
+    assert (code, "9 rules found" in output) == (0, True), output
     used = set(re.findall(r"pwmtad_\w+", rules))
     body, _ = Metrics().exposition(sample_snapshot(), "")
     assert used <= set(re.findall(r"^pwmtad_\w+", body.decode(), re.MULTILINE))

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import msgspec
 
 from pwmtad.model.counters import AttemptCounts, AttemptKey, MessageCounts
+from pwmtad.model.judgement import Desired, EvidenceLine, Halt, HaltPhase, Record, RecordKind, Scope
 from pwmtad.model.state import (
     Coverage,
     Finding,
@@ -60,15 +61,70 @@ _REASONS = (
 )  # fmt: skip
 
 
+HALTED_AT = datetime(2026, 6, 17, 3, 12, 41, tzinfo=UTC).timestamp()
+HALT_ID = "trucking-google-blocks-20260617T031241"
+_EVIDENCE = tuple(
+    EvidenceLine(
+        HALTED_AT - ago_s,
+        f"4XkJ2l{number}zq9z1 to example.{domain} by out0{number} via gmail-smtp-in.l.google.com "
+        "[reputation/google-unsolicited]: host gmail-smtp-in.l.google.com[192.0.2.26] said: 550-5.7.1 [203.0.113.9] "
+        "Gmail has detected that this message is likely unsolicited mail",
+    )
+    for number, domain, ago_s in ((5, "org", 1803.0), (6, "net", 641.0), (7, "com", 0.0))
+)
+
+
+def sample_halt() -> Halt:
+    """Return the halt of one stream at 03:12, after the third Gmail block."""
+    return Halt(
+        id=HALT_ID,
+        stream="trucking",
+        scope=Scope.STREAM,
+        subject="trucking",
+        rule="google-blocks",
+        reason="Gmail refuses mail as unsolicited or for the reputation of address or domain: 3 times, to 3 recipients, within "
+        "1 h at google",
+        evidence=_EVIDENCE,
+        started_at=HALTED_AT,
+        hold_s=259_200,
+        hold_until=HALTED_AT + 259_200,
+        phase=HaltPhase.ACTIVE,
+        phase_at=HALTED_AT,
+        last_evidence_at=HALTED_AT,
+    )
+
+
+def sample_records() -> list[Record]:
+    """Return what was decided that night, as the store hands it out."""
+    halt = sample_halt()
+    return [
+        Record(
+            HALTED_AT - 5000, RecordKind.FREEZE, "trucking", "rate-limits",
+            "an operator says that mail comes too fast: 5 times, to 5 recipients, within 1 h at microsoft-consumer",
+            (EvidenceLine(HALTED_AT - 5000, "4XkJ2l5zq9z2 to example.org: 451 4.7.650 throttled \x1b[31m[bold]red[/bold]"),),
+            ends_at=HALTED_AT - 5000 + 86_400, subject="microsoft-consumer", id=70,
+        ),
+        Record(
+            HALTED_AT, RecordKind.HALT, "trucking", "google-blocks", halt.reason, halt.evidence, "none", "active", HALT_ID,
+            ends_at=halt.hold_until, id=71,
+        ),
+        Record(
+            HALTED_AT + 3600, RecordKind.UNKNOWN, "healthcare", "log_silent",
+            "14 messages are queued, and no line was logged for 61 min", (), "", "log_silent", id=72,
+        ),
+    ]  # fmt: skip
+
+
 def sample_state() -> State:
-    """Return the sample: day 15 of one stream's warmup, another whose stamp can't be read, a backlog."""
+    """Return the sample: day 15 of one stream's warmup, halted; another whose stamp can't be read, a backlog."""
     return State(
         version="0.1.0",
         mode="observe",
         host="mail.example.org",
         at=AT,
         started_at=AT - 3 * 86400 - 5 * 3600,
-        summary="observe: last hour 212 sent, 96 deferred, 11 bounced; 1 finding: hc1 has no syslog_name of its own",
+        summary="observe: trucking would be halted (google-blocks); last hour 212 sent, 96 deferred, 11 bounced; 1 finding: "
+        "hc1 has no syslog_name of its own",
         findings=(
             Finding(
                 Level.ERROR,
@@ -114,6 +170,8 @@ def sample_state() -> State:
                     day=MessageCounts(1812, 1790, 22, 1),
                     utc_day=MessageCounts(1597, 1585, 12, 0),
                 ),
+                frozen_until=AT + 31_359,
+                frozen_rule="rate-limits",
             ),
             StreamState(
                 name="healthcare",
@@ -127,6 +185,7 @@ def sample_state() -> State:
                 first_attempts_hour=11,
                 first_attempts_utc_day=123,
                 coverage=Coverage(hour=MessageCounts(11, 0, 11, 0), day=MessageCounts(140, 90, 50, 0), utc_day=MessageCounts()),
+                unknown=("warmup_start",),
             ),
         ),
         mix=tuple(
@@ -147,6 +206,31 @@ def sample_state() -> State:
         events={"attempt": 5121, "queued": 3991, "removed": 1740, "signed": 1675, "unparsed": 12},
         ticks=277_201,
         tick_s=0.0021,
+        halts=(msgspec.structs.replace(sample_halt(), evidence=()),),
+        desired=(
+            Desired(
+                stream="trucking",
+                day=15,
+                effective_day=13,
+                pool=tuple(f"out{number:02}" for number in range(5, 17)),
+                window_per_hour=250,
+                sending=False,
+                probe_limit=None,
+                growth=False,
+                reasons=(f"google-blocks ({HALT_ID})",),
+            ),
+            Desired(
+                stream="healthcare",
+                day=None,
+                effective_day=None,
+                pool=(),
+                window_per_hour=50,
+                sending=True,
+                probe_limit=None,
+                growth=False,
+                reasons=("the warmup start is not known",),
+            ),
+        ),
     )
 
 
@@ -163,6 +247,7 @@ def sample_snapshot() -> Snapshot:
             ("mail.log", "other", "parsed"): 4_539,
             ("opendkim", "opendkim", "parsed"): 48_201,
         },
+        decisions={("trucking", "halt"): 1, ("trucking", "freeze"): 1, ("healthcare", "unknown"): 1},
     )
     return Snapshot(
         state=state,
@@ -179,6 +264,13 @@ def healthy_snapshot() -> Snapshot:
     state = msgspec.structs.replace(
         snapshot.state,
         findings=(),
+        halts=(),
+        desired=tuple(
+            msgspec.structs.replace(desired, sending=True, growth=True, reasons=()) for desired in snapshot.state.desired
+        ),
+        streams=tuple(
+            msgspec.structs.replace(stream, frozen_until=None, frozen_rule="", unknown=()) for stream in snapshot.state.streams
+        ),
         sources=tuple(
             msgspec.structs.replace(source, caught_up=True, progress=None, watermark=AT) for source in snapshot.state.sources
         ),

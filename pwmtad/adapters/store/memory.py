@@ -6,6 +6,7 @@ caller nor keeps a text that they would change. The contract tests run against i
 
 from __future__ import annotations
 
+from itertools import count
 from operator import itemgetter
 from typing import Final
 
@@ -17,8 +18,10 @@ from pwmtad.adapters.store.retention import (
     coarse_span,
     first_reason_day,
     merges,
+    prune_arguments,
 )
-from pwmtad.adapters.store.rows import Row, add, changes_of, ledger_of, load_arguments
+from pwmtad.adapters.store.rows import Row, add, changes_of, ledger_of, load_arguments, records_of, storable
+from pwmtad.model.judgement import Record
 from pwmtad.model.ledger import Commit, Ledger
 from pwmtad.model.names import Instant
 
@@ -33,7 +36,15 @@ _KEY_COLUMNS: Final = {
     "open_messages": 1,
     "domains": 1,
     "meta": 1,
+    "halts": 1,
+    "memories": 1,
+    "evidence": 1,
+    "records": 1,
 }
+_STARTED_AT, _ENDED_AT, _STATE = 6, 8, 11
+"""Columns of halts."""
+_HALT_ID: Final = 8
+"""Column of records, whose first is the number."""
 
 
 class MemoryStore:
@@ -42,6 +53,7 @@ class MemoryStore:
     def __init__(self, *, keep: Keep = DEFAULT_KEEP) -> None:
         self._keep = keep
         self._tables: dict[str, dict[Row, Row]] = {table: {} for table in _KEY_COLUMNS}
+        self._numbers = {table: count(1) for table in _KEY_COLUMNS}
 
     async def open(self) -> None:
         """Do nothing."""
@@ -60,6 +72,12 @@ class MemoryStore:
         rows["reasons"] = [row for row in rows["reasons"] if row[0] >= first_day]
         rows["open_messages"] = [(row[0], row[2]) for row in sorted(rows["open_messages"], key=itemgetter(1, 0))]
         rows["domains"].sort(key=itemgetter(2, 0))
+        (ended_after,) = load_arguments("halts", since)
+        halts = sorted(rows["halts"], key=itemgetter(_STARTED_AT, 0))
+        rows["halts"] = [row[_STATE:] for row in halts if row[_ENDED_AT] is None or row[_ENDED_AT] > ended_after]
+        newer_than, most = load_arguments("evidence", since)
+        evidence = sorted((row for row in rows["evidence"] if row[1] > newer_than), key=itemgetter(1, 0))
+        rows["evidence"] = [row[1:] for row in evidence[-most:]]
         return ledger_of(rows)
 
     async def commit(self, commit: Commit) -> None:
@@ -67,6 +85,9 @@ class MemoryStore:
         for verb, table, rows in changes_of(commit):
             stored, columns = self._tables[table], _KEY_COLUMNS[table]
             for row in rows:
+                if verb == "append":
+                    stored[next(self._numbers[table]),] = row
+                    continue
                 key, values = row[:columns], row[columns:]
                 if verb == "add":
                     stored[key] = add(stored.get(key), values)
@@ -75,17 +96,36 @@ class MemoryStore:
                 else:
                     stored.pop(key, None)
 
+    async def records(self, *, limit: int, halt_id: str | None = None) -> list[Record]:
+        """Return the newest `limit` records, oldest first; those of one halt if `halt_id` is given."""
+        wanted = None if halt_id is None else storable(halt_id)
+        rows = [row for row in self._rows("records") if wanted in (None, row[_HALT_ID])]
+        return records_of(rows[-limit:])
+
     async def roll_up(self, now: Instant) -> None:
-        """Merge old buckets and drop old reasons, as `retention` says."""
+        """Merge old buckets and drop what is too old, as `retention` says."""
         for table in BUCKET_TABLES:
             for merge in merges(self._keep, now):
                 self._merge(table, merge)
         first_day = first_reason_day(self._keep, now)
         reasons = self._tables["reasons"]
-        self._tables["reasons"] = {key: count for key, count in reasons.items() if key[0] >= first_day}
+        self._tables["reasons"] = {key: number for key, number in reasons.items() if key[0] >= first_day}
+        self._prune(now)
 
     def _rows(self, table: str) -> list[Row]:
         return sorted(key + values for key, values in self._tables[table].items())
+
+    def _prune(self, now: Instant) -> None:
+        before, most, _ = prune_arguments(self._keep, "evidence", now)
+        evidence = sorted(self._tables["evidence"].items())[-int(most) :]
+        self._tables["evidence"] = {key: row for key, row in evidence if row[0] > before}
+        before, spared, _ = prune_arguments(self._keep, "records", now)
+        records = sorted(self._tables["records"].items(), reverse=True)
+        self._tables["records"] = {key: row for n, (key, row) in enumerate(records) if n < spared or row[0] > before}
+        before, _ = prune_arguments(self._keep, "halts", now)
+        halts = self._tables["halts"]
+        ended = _ENDED_AT - _KEY_COLUMNS["halts"]
+        self._tables["halts"] = {key: row for key, row in halts.items() if row[ended] is None or row[ended] > before}
 
     def _merge(self, table: str, merge: Merge) -> None:
         stored = self._tables[table]

@@ -25,14 +25,17 @@ from pwmtad.adapters.store.postgres_session import Place, transaction
 from pwmtad.adapters.store.retention import (
     BUCKET_TABLES,
     DEFAULT_KEEP,
+    PRUNED_TABLES,
     Keep,
     Merge,
     coarse_span,
     first_reason_day,
     merges,
+    prune_arguments,
 )
-from pwmtad.adapters.store.rows import LOADED, ledger_of, load_arguments
+from pwmtad.adapters.store.rows import LOADED, Row, ledger_of, load_arguments, records_of, storable
 from pwmtad.model.errors import StoreError
+from pwmtad.model.judgement import Record
 from pwmtad.model.ledger import Commit, Ledger
 from pwmtad.model.names import Instant
 
@@ -122,14 +125,22 @@ class PostgresStore:
             self._commits += 1
             self._doubt = None
 
+    async def records(self, *, limit: int, halt_id: str | None = None) -> list[Record]:
+        """Return the newest `limit` records, oldest first; those of one halt if `halt_id` is given. Raises `StoreError`."""
+        async with self._session("read records") as connection:
+            return await _fetch_records(connection, self._place, limit, halt_id)
+
     async def roll_up(self, now: Instant) -> None:
-        """Merge old buckets and drop old reasons, in steps between which commits get their turn. Raises `StoreError`."""
+        """Merge old buckets and drop what is too old, in steps between which commits get their turn. Raises `StoreError`."""
         for table in BUCKET_TABLES:
             for merge in merges(self._keep, now):
                 while await self._merge_oldest(table, merge):
                     pass
         while await self._drop_oldest_reasons(first_reason_day(self._keep, now)):
             pass
+        for table in PRUNED_TABLES:
+            while await self._prune(table, prune_arguments(self._keep, table, now)):
+                pass
 
     @asynccontextmanager
     async def _session(self, doing: str) -> AsyncIterator[asyncpg.Connection]:
@@ -191,6 +202,11 @@ class PostgresStore:
                 await connection.execute(sql["drop_reasons"], host, day)
         return day is not None
 
+    async def _prune(self, table: str, arguments: Row) -> bool:
+        async with self._session("drop old records") as connection, transaction(connection, "BEGIN"):
+            done: str = await connection.execute(self._place.sql[f"prune_{table}"], self._place.host, *arguments)
+        return done != "DELETE 0"
+
 
 class PostgresReader:
     """Reads one host's rows, also while its daemon writes them. Changes nothing, and holds nothing open."""
@@ -203,11 +219,21 @@ class PostgresReader:
 
     async def load(self, since: Instant) -> Ledger:
         """As `PostgresStore.load`. Raises `StoreError`, also for a schema of another version."""
-        async with explained(self._place.name, "read it", self._timeout_s):
+        async with self._session("read it") as connection:
+            return await _fetch(connection, self._place, since)
+
+    async def records(self, *, limit: int, halt_id: str | None = None) -> list[Record]:
+        """As `PostgresStore.records`. Raises `StoreError`, also for a schema of another version."""
+        async with self._session("read records") as connection:
+            return await _fetch_records(connection, self._place, limit, halt_id)
+
+    @asynccontextmanager
+    async def _session(self, doing: str) -> AsyncIterator[asyncpg.Connection]:
+        async with explained(self._place.name, doing, self._timeout_s):
             connection = await self._place.connect()
             try:
                 await self._place.check_version(connection, may_migrate=False)
-                return await _fetch(connection, self._place, since)
+                yield connection
             finally:
                 connection.terminate()
 
@@ -221,3 +247,14 @@ async def _fetch(connection: asyncpg.Connection, place: Place, since: Instant) -
         return ledger_of(rows)
     except MsgspecError as error:
         raise store_error(place.name, "read it", _DAMAGED, str(error)) from error
+
+
+async def _fetch_records(connection: asyncpg.Connection, place: Place, limit: int, halt_id: str | None) -> list[Record]:
+    if halt_id is None:
+        rows = await connection.fetch(place.sql["newest_records"], place.host, limit)
+    else:
+        rows = await connection.fetch(place.sql["newest_records_of_halt"], place.host, storable(halt_id), limit)
+    try:
+        return records_of(rows)
+    except MsgspecError as error:
+        raise store_error(place.name, "read records", _DAMAGED, str(error)) from error

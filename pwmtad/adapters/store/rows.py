@@ -1,8 +1,9 @@
 """Between the nouns of `pwmtad.model` and the rows of the tables: one translation for every kind of store.
 
-A row is a tuple in the order of the columns in statements/*.sql. Queue-id state is msgpack, checkpoints are JSON (a person
-may want to read those). Text is made storable here: whatever a remote managed to get into a name, a commit must not fail
-for it, or the same log line would stop the daemon again after each restart.
+A row is a tuple in the order of the columns in statements/*.sql. Queue-id state is msgpack, because there is much of it;
+checkpoints, halts and memories are JSON, because a person may want to read them at night, without this program. Text is made
+storable here: whatever a remote managed to get into a name, a commit must not fail for it, or the same log line would stop
+the daemon again after each restart.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 import msgspec
 
+from pwmtad.adapters.store.retention import ENDED_HALTS_S, EVIDENCE_ROWS, EVIDENCE_S
 from pwmtad.model.counters import (
     DAY_S,
     AttemptBucket,
@@ -24,6 +26,16 @@ from pwmtad.model.counters import (
     MessageCounts,
     OpenMessage,
     ReasonKey,
+)
+from pwmtad.model.judgement import (
+    Evidence,
+    EvidenceLine,
+    Halt,
+    JudgementDeltas,
+    JudgementState,
+    Record,
+    RecordKind,
+    StreamMemory,
 )
 from pwmtad.model.ledger import Commit, Ledger
 from pwmtad.model.names import Instant, QueueId
@@ -45,26 +57,37 @@ LOADED: Final = (
     "open_messages",
     "domains",
     "meta",
+    "halts",
+    "memories",
+    "evidence",
 )
 """What a load reads; `load_NAME` is the statement."""
 
 MAX_KEY_CHARS: Final = 512
 """Longest text in a key. A PostgreSQL index row holds 2,704 bytes (a third of a page) and UTF-8 takes up to 4 a character;
 a domain has at most 253 (RFC 1035 s2.3.4), a reason 120."""
+MAX_TEXT_CHARS: Final = 2000
+"""Longest text of a record or halt: a reason names egresses or quotes two lines at most."""
+MAX_LINES: Final = 20
+"""Evidence lines of one record or halt that are kept, the newest: twice what the judgement quotes."""
 
 _encode_state = msgspec.msgpack.Encoder(order="deterministic").encode  # equal sets must give equal bytes
 _decode_state = msgspec.msgpack.Decoder(OpenMessage).decode
-_encode_checkpoint = msgspec.json.Encoder().encode
+_encode_json = msgspec.json.Encoder(order="deterministic").encode
 _decode_checkpoint = msgspec.json.Decoder(Checkpoint).decode
+_decode_halt = msgspec.json.Decoder(Halt).decode
+_decode_memory = msgspec.json.Decoder(StreamMemory).decode
+_decode_lines = msgspec.json.Decoder(tuple[EvidenceLine, ...]).decode
 
 
 class Change(NamedTuple):
-    """Rows for one table. `add` adds the counts of each row to the stored ones, `put` replaces, `remove` has keys only.
+    """Rows for one table. `add` adds the counts of each row to the stored ones, `put` replaces, `append` has no key: the store
+    numbers the rows; `remove` has keys only.
 
     `verb_table` is the statement's name.
     """
 
-    verb: Literal["add", "put", "remove"]
+    verb: Literal["add", "put", "append", "remove"]
     table: str
     rows: list[Row]
 
@@ -85,7 +108,8 @@ def changes_of(commit: Commit) -> list[Change]:
         Change("add", "reasons", [(k.day, *map(storable, k[1:]), count) for k, count in commit.reasons.items()]),
         Change("add", "lines", [_line_row(counts) for counts in commit.lines]),
         Change("put", "meta", [(storable(name), storable(value, None)) for name, value in commit.meta.items()]),
-        Change("put", "checkpoints", [(name, _encode_checkpoint(c).decode()) for name, c in commit.checkpoints.items()]),
+        *_judgement_changes(commit.judgement),
+        Change("put", "checkpoints", [(name, _encode_json(c).decode()) for name, c in commit.checkpoints.items()]),
     )
     return [change for change in changes if change.rows]
 
@@ -109,6 +133,10 @@ def load_arguments(table: str, since: Instant) -> Row:
             return (since,)
         case "reasons":
             return (int(since // DAY_S),)
+        case "halts":
+            return (since - ENDED_HALTS_S,)
+        case "evidence":
+            return (since - EVIDENCE_S, EVIDENCE_ROWS)
         case _:
             return ()
 
@@ -126,7 +154,82 @@ def ledger_of(rows: Fetched) -> Ledger:
         open_messages={QueueId(queue_id): _decode_state(state) for queue_id, state in rows["open_messages"]},
         domains=[DomainOperator(*row) for row in rows["domains"]],
         meta={name: value for name, value in rows["meta"]},  # noqa: C416  (to mypy a row is no pair)
+        judgement=JudgementState(
+            halts=tuple(_decode_halt(state) for (state,) in rows["halts"]),
+            memories={stream: _decode_memory(state) for stream, state in rows["memories"]},
+            evidence=tuple(Evidence(*row) for row in rows["evidence"]),
+        ),
     )
+
+
+def records_of(rows: Iterable[Sequence[Any]]) -> list[Record]:
+    """Build records from the rows of `newest_records`. Raises `msgspec.MsgspecError` for damaged ones."""
+    return [
+        Record(
+            at=at,
+            kind=msgspec.convert(kind, RecordKind),
+            stream=stream,
+            rule=rule,
+            reason=reason,
+            evidence=_decode_lines(lines),
+            before=before,
+            after=after,
+            halt_id=halt_id,
+            ends_at=ends_at,
+            subject=subject,
+            id=number,
+        )
+        for number, at, kind, stream, rule, reason, before, after, halt_id, ends_at, subject, lines in rows
+    ]
+
+
+def _judgement_changes(judged: JudgementDeltas) -> Iterable[Change]:
+    memories = [(storable(stream), _state_text(memory)) for stream, memory in judged.memories.items()]
+    yield Change("put", "halts", [_halt_row(halt) for halt in judged.halts])
+    yield Change("put", "memories", memories)
+    yield Change("append", "evidence", [_evidence_row(piece) for piece in judged.evidence])
+    yield Change("append", "records", [_record_row(record) for record in judged.records])
+
+
+def _halt_row(halt: Halt) -> Row:
+    halt = msgspec.structs.replace(halt, evidence=halt.evidence[-MAX_LINES:])
+    return (
+        *map(storable, (halt.id, halt.stream, halt.scope.value, halt.subject, halt.rule, halt.phase.value)),
+        *(halt.started_at, halt.hold_until, halt.ended_at),
+        *(storable(halt.ended_by), storable(halt.reason, MAX_TEXT_CHARS), _state_text(halt)),
+    )
+
+
+def _evidence_row(piece: Evidence) -> Row:
+    names = (piece.stream, piece.egress, piece.operator, piece.reply_class, piece.rule)
+    about = (piece.queue_id, piece.recipient, piece.recipient_domain, piece.relay_host)
+    return piece.at, *map(storable, names), *map(storable, about), storable(piece.text, MAX_TEXT_CHARS)
+
+
+def _record_row(record: Record) -> Row:
+    return (
+        record.at,
+        *map(storable, (record.kind.value, record.stream, record.rule)),
+        *(storable(text, MAX_TEXT_CHARS) for text in (record.reason, record.before, record.after)),
+        *(storable(record.halt_id), record.ends_at, storable(record.subject)),
+        _state_text(record.evidence[-MAX_LINES:]),
+    )
+
+
+def _state_text(value: object) -> str:
+    return _encode_json(_storable_parts(msgspec.to_builtins(value))).decode()
+
+
+def _storable_parts(value: Any) -> Any:
+    match value:
+        case str():
+            return storable(value, MAX_TEXT_CHARS)
+        case list() | tuple():
+            return [_storable_parts(item) for item in value]
+        case dict():
+            return {storable(key): _storable_parts(item) for key, item in value.items()}
+        case _:
+            return value
 
 
 def _open_row(queue_id: QueueId, message: OpenMessage) -> Row:

@@ -20,17 +20,20 @@ from pwmtad.adapters.store.commit_order import CommitOrder
 from pwmtad.adapters.store.retention import (
     BUCKET_TABLES,
     DEFAULT_KEEP,
+    PRUNED_TABLES,
     Keep,
     Merge,
     coarse_span,
     first_reason_day,
     merges,
+    prune_arguments,
 )
-from pwmtad.adapters.store.rows import LOADED, Change, ledger_of, load_arguments
+from pwmtad.adapters.store.rows import LOADED, Change, Row, ledger_of, load_arguments, records_of, storable
 from pwmtad.adapters.store.sql_files import statements
 from pwmtad.adapters.store.sqlite_errors import damaged
 from pwmtad.adapters.store.sqlite_file import StoreFile, reading
 from pwmtad.model.errors import StoreError
+from pwmtad.model.judgement import Record
 from pwmtad.model.ledger import Commit, Ledger
 from pwmtad.model.names import Instant
 
@@ -92,14 +95,21 @@ class SqliteStore:
                 self._landed = False
             await self._run(partial(self._commit, given.changes))
 
+    async def records(self, *, limit: int, halt_id: str | None = None) -> list[Record]:
+        """Return the newest `limit` records, oldest first; those of one halt if `halt_id` is given. Raises `StoreError`."""
+        return await self._run(partial(self._records, limit, halt_id))
+
     async def roll_up(self, now: Instant) -> None:
-        """Merge old buckets and drop old reasons, in steps between which commits get their turn. Raises `StoreError`."""
+        """Merge old buckets and drop what is too old, in steps between which commits get their turn. Raises `StoreError`."""
         for table in BUCKET_TABLES:
             for merge in merges(self._keep, now):
                 while await self._run(partial(self._merge_oldest, table, merge)):
                     pass
         while await self._run(partial(self._drop_oldest_reasons, first_reason_day(self._keep, now))):
             pass
+        for table in PRUNED_TABLES:
+            while await self._run(partial(self._prune, table, prune_arguments(self._keep, table, now))):
+                pass
 
     async def _run(self, job: Callable[[], _T]) -> _T:
         if self._worker is None:
@@ -125,6 +135,10 @@ class SqliteStore:
     def _load(self, since: Instant) -> Ledger:
         with self._opened().transaction("read it", begin="BEGIN") as connection:
             return _fetch(connection, self._statements, since)
+
+    def _records(self, limit: int, halt_id: str | None) -> list[Record]:
+        with self._opened().transaction("read records", begin="BEGIN") as connection:
+            return _fetch_records(connection, self._statements, limit, halt_id)
 
     def _commit(self, changes: list[Change]) -> None:
         if self._landed:
@@ -152,6 +166,10 @@ class SqliteStore:
                 connection.execute(self._statements["drop_reasons"], (day,))
         return day is not None
 
+    def _prune(self, table: str, arguments: Row) -> bool:
+        with self._opened().transaction("drop old records") as connection:
+            return connection.execute(self._statements[f"prune_{table}"], arguments).rowcount > 0
+
     def _oldest(self, connection: Connection, table: str, arguments: tuple[int, ...]) -> int | None:
         (oldest,) = connection.execute(self._statements[f"oldest_{table}"], arguments).fetchone()
         return None if oldest is None else int(oldest)
@@ -168,9 +186,17 @@ class SqliteReader:
         """As `SqliteStore.load`. Raises `StoreError`, also for a store of another version."""
         return await asyncio.to_thread(self._load, since)
 
+    async def records(self, *, limit: int, halt_id: str | None = None) -> list[Record]:
+        """As `SqliteStore.records`. Raises `StoreError`, also for a store of another version."""
+        return await asyncio.to_thread(self._records, limit, halt_id)
+
     def _load(self, since: Instant) -> Ledger:
         with reading(self._path, self._busy_timeout_s) as connection:
             return _fetch(connection, statements("sqlite"), since)
+
+    def _records(self, limit: int, halt_id: str | None) -> list[Record]:
+        with reading(self._path, self._busy_timeout_s) as connection:
+            return _fetch_records(connection, statements("sqlite"), limit, halt_id)
 
 
 def _fetch(connection: Connection, sql: dict[str, str], since: Instant) -> Ledger:
@@ -178,3 +204,14 @@ def _fetch(connection: Connection, sql: dict[str, str], since: Instant) -> Ledge
         return ledger_of({table: connection.execute(sql[f"load_{table}"], load_arguments(table, since)) for table in LOADED})
     except MsgspecError as error:
         raise damaged(f"a stored state is not readable: {error}") from error
+
+
+def _fetch_records(connection: Connection, sql: dict[str, str], limit: int, halt_id: str | None) -> list[Record]:
+    if halt_id is None:
+        rows = connection.execute(sql["newest_records"], (limit,))
+    else:
+        rows = connection.execute(sql["newest_records_of_halt"], (storable(halt_id), limit))
+    try:
+        return records_of(rows)
+    except MsgspecError as error:
+        raise damaged(f"a stored record is not readable: {error}") from error

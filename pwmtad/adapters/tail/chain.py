@@ -40,6 +40,8 @@ class View(NamedTuple):
         before it are copies of it, and the writer went on in the middle of its line. (If that file was packed since
         then, nobody can tell any more.)
         """
+        if at > len(self.later):  # after the log itself
+            return False
         start = self.after.index(self.later[at - 1]) + 1 if at else 0
         return writer == self.current or writer in {entry.identity for entry in self.after[start:]}
 

@@ -133,9 +133,10 @@ def open_log(path: str) -> LogFile:
 
 def match(file: LogFile, mark: FileCheckpoint) -> Match:
     """Compare by content alone. Without a head (offset 0) nothing can be compared: OTHER. Raises DamagedFileError."""
-    if not mark.head or file.read_at(0, len(mark.head)) != mark.head:
+    start = mark.offset - len(mark.tail)
+    if not mark.head or start < 0 or file.read_at(0, len(mark.head)) != mark.head:
         return Match.OTHER
-    tail = file.read_at(mark.offset - len(mark.tail), len(mark.tail))
+    tail = file.read_at(start, len(mark.tail))
     if tail == mark.tail:
         return Match.SAME
     if not mark.head.strip(b"\0"):

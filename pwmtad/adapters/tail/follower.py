@@ -170,6 +170,7 @@ class Follower:
             return _AGAIN
         if rest and not view.goes_on(identity_of(mark)):
             # A new file starts with a new line. (After copytruncate the writer goes on in the middle of its line.)
+            self._confirm(file, mark, view)
             self.position = advanced(mark, rest)
             return Step([unfinished(rest)], caught_up=False, again=True)
         return self._enter_next(file, mark, view, carry=rest)
@@ -184,7 +185,7 @@ class Follower:
         following: list[Sibling | None] = [*view.later, *([None] if view.current_is_next else [])]
         for at, entry in enumerate(following):
             with ExitStack() as stack:
-                opened = self._open_next(entry, view.current)
+                opened = self._open_next(entry)
                 if opened is None:
                     return _AGAIN
                 stack.callback(opened.close)
@@ -196,26 +197,26 @@ class Follower:
                 if not taken.consumed and data and ended:
                     taken = Taken([unfinished(carry + data)], len(data), 0)
                 if taken.consumed:
-                    if self._chain.look(file, mark).fingerprint != view.fingerprint:
-                        raise FilesMovedError
+                    self._confirm(file, mark, view)
                     stack.pop_all()
                     written = writer if view.goes_on(writer, at) else opened.identity
                     return self._switch(opened, written, data, taken)
             carry += data.lstrip(b"\0") if view.goes_on(writer, at + 1) else b""
         return _CAUGHT_UP
 
-    def _open_next(self, entry: Sibling | None, current: Identity | None) -> LogFile | None:
+    def _confirm(self, file: LogFile, mark: FileCheckpoint, view: View) -> None:
+        """Raise FilesMovedError if `view` is not what there is now: what was read since then may be out of order."""
+        if self._chain.look(file, mark).fingerprint != view.fingerprint:
+            raise FilesMovedError
+
+    def _open_next(self, entry: Sibling | None) -> LogFile | None:
         """Open a rotated file, or the log itself. None: it may not be read, and is given up."""
         if entry is not None:
             opened = open_sibling(entry)
             if opened is None:
                 self._chain.give_up(entry.identity)
             return opened
-        log = PlainFile(self._path)
-        if log.identity != current:
-            log.close()
-            raise FilesMovedError
-        return log
+        return PlainFile(self._path)
 
     def _first_chunk(self, opened: LogFile) -> bytes | None:
         """None: it can't be unpacked, and is given up."""

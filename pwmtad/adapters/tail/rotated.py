@@ -17,7 +17,6 @@ _SUFFIX: Final = re.compile(
 )
 _MOST_ROTATIONS: Final = 99_999
 """A longer number is a date or an epoch."""
-_STABLE_TRIES: Final = 5
 
 
 class Sibling(NamedTuple):
@@ -43,16 +42,12 @@ class Sibling(NamedTuple):
 def siblings(path: str) -> list[Sibling]:
     """All of them, oldest first. A file that is there both plain and packed is listed once, plain: gzip is at work.
 
-    Reading a directory while files in it are renamed may miss one, so it is read until twice the same. Raises OSError.
+    While files are renamed, one may be missed or listed twice: what is decided by a listing needs a second one that is
+    the same. Raises OSError.
     """
-    seen = _listed(path)
-    for _ in range(_STABLE_TRIES):
-        again = _listed(path)
-        if [(entry.path, entry.identity) for entry in again] == [(entry.path, entry.identity) for entry in seen]:
-            break
-        seen = again
-    plain = {entry.path for entry in seen}
-    return _ordered([entry for entry in seen if entry.path.removesuffix(".gz") not in plain - {entry.path}])
+    found = _listed(path)
+    plain = {entry.path for entry in found}
+    return _ordered([entry for entry in found if entry.path.removesuffix(".gz") not in plain - {entry.path}])
 
 
 def _listed(path: str) -> list[Sibling]:
@@ -67,8 +62,8 @@ def _listed(path: str) -> list[Sibling]:
                 if entry.is_file():
                     found.append(_sibling(entry, suffix))
             except FileNotFoundError:
-                continue  # renamed or packed in this moment: the second reading shows its new name
-    return sorted(found)
+                continue  # renamed or packed in this moment
+    return sorted(found, key=lambda entry: entry.path)
 
 
 def _sibling(entry: os.DirEntry[str], suffix: str) -> Sibling:

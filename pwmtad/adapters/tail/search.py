@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from typing import NamedTuple
 
 import msgspec
@@ -41,29 +42,23 @@ def find(path: str, mark: FileCheckpoint) -> Found:
     found and the log itself is not there or may not be read.
     """
     # The log first: if it was truncated before it is opened here, its copy is complete before the directory is read.
-    trouble: OSError | None = None
-    current: PlainFile | None = None
-    verdict = Match.OTHER
-    try:
-        current = PlainFile(path)
-        verdict = _compare(current, mark)
-    except OSError as error:
-        trouble = error
-    if current is not None and verdict is Match.SAME:
-        return _at_the_log(current, mark, verdict)
-    try:
-        found = _find_rotated(path, mark, short=verdict is Match.OTHER)
-    except BaseException:
-        if current is not None:
-            current.close()
-        raise
-    if current is not None and found is not None:
-        current.close()
-    if found is not None:
+    with ExitStack() as stack:
+        log: PlainFile | None = None
+        trouble: OSError | None = None
+        verdict = Match.OTHER
+        try:
+            log = PlainFile(path)
+            stack.callback(log.close)
+            verdict = _compare(log, mark)
+        except OSError as error:
+            trouble = error
+        found = None if verdict is Match.SAME else _find_rotated(path, mark, short=verdict is Match.OTHER)
+        if found is None:
+            if log is None or trouble is not None:
+                raise trouble or FileNotFoundError(path)
+            found = _at_the_log(log, mark, verdict)
+            stack.pop_all()
         return found
-    if current is None or trouble is not None:
-        raise trouble or FileNotFoundError(path)
-    return _at_the_log(current, mark, verdict)
 
 
 def find_written_anew(path: str, mark: FileCheckpoint) -> Found | None:
@@ -160,16 +155,12 @@ def names(entries: list[Sibling]) -> list[tuple[str, Identity]]:
 
 
 def open_sibling(entry: Sibling) -> LogFile | None:
-    """Open exactly this file. None if it can't be read. Raises FilesMovedError if it is another one now."""
+    """None if it can't be read. Raises FilesMovedError if it is gone; it may be another file by now."""
     if not entry.readable:
         return None
     try:
-        file = open_log(entry.path)
+        return open_log(entry.path)
     except PermissionError:
         return None
     except FileNotFoundError as error:
         raise FilesMovedError from error
-    if file.identity != entry.identity:
-        file.close()
-        raise FilesMovedError
-    return file

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Final
@@ -53,7 +53,7 @@ class FileSource:
         """Stable name: the key of its checkpoint."""
         return self._name
 
-    async def batches(self, checkpoint: Checkpoint | None) -> AsyncIterator[Batch]:
+    async def batches(self, checkpoint: Checkpoint | None) -> AsyncGenerator[Batch, None]:
         """As `LogSource.batches`. Close it (`contextlib.aclosing`) to let go of the file, its thread and its watch."""
         loop = asyncio.get_running_loop()
         follower = Follower(

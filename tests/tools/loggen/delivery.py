@@ -74,6 +74,8 @@ class Delivery:
         self.routes: dict[str, tuple[Egress, ...]] = {}
         """Senders whose mail leaves over egresses of its own, not over the pool."""
         self.bounces_go = "local"
+        self.bounce_domain = Domain("mailer.example", "office", "other", (Host.at("mx.mailer.example", "192.0.2.200"),))
+        """Where non-delivery notifications go when `bounces_go` is `remote`."""
         self._sites: dict[tuple[str, str], tuple[float, str]] = {}
         self._agents = SmtpAgents(config, engine, pids, rng)
         self._notes: dict[tuple[str, str, str, str, str], AttemptNote] = {}
@@ -148,9 +150,6 @@ class Delivery:
         target = Recipient(message.sender, self.bounce_domain)
         notice = Message(queue_id, "", message.size + 2600, 1, now, False, [target])
         self._at(now + 0.0025, lambda when: self.activate(when, notice))
-
-    bounce_domain: Domain = Domain("mailer.example", "office", "other", (Host.at("mx.mailer.example", "192.0.2.200"),))
-    """Where non-delivery notifications go when `bounces_go` is `remote`."""
 
     # -- one attempt ------------------------------------------------------------------------------------------------
 

@@ -99,6 +99,29 @@ class During:
 
 
 @dataclass(frozen=True, slots=True)
+class NowAndThen:
+    """Gives this reply at most once in `every_s`, to whoever comes then; behaves like `otherwise` to everybody else."""
+
+    reply_id: str
+    every_s: float
+    otherwise: Persona = field(default_factory=Accepts)
+
+    def begin(self, rng: Random, accept: Reply) -> Answer:
+        """See Persona."""
+        otherwise, reply = self.otherwise.begin(rng, accept), BY_ID[self.reply_id]
+        due = float("-inf")
+
+        def answer(now: float, egress: Egress, message: Message, recipient: Recipient) -> Reply:
+            nonlocal due
+            if now < due:
+                return otherwise(now, egress, message, recipient)
+            due = now + self.every_s
+            return reply
+
+        return answer
+
+
+@dataclass(frozen=True, slots=True)
 class Greylists:
     """Defers a message that is younger than `delay_s`, then behaves like `then`."""
 

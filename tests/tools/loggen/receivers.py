@@ -123,7 +123,7 @@ RECEIVERS: Final[dict[str, Receiver]] = {
             tenants=60,
             tenant_mx=(("d1{slug}.ess.barracudanetworks.com",),),
         ),
-        Receiver("luxsci", "other", tenant_share=1.0, tenants=60, tenant_mx=(("inbound.luxsci.com",),)),
+        Receiver("luxsci", "luxsci", tenant_share=1.0, tenants=60, tenant_mx=(("inbound.luxsci.com",),)),
         Receiver(
             "other", "other", tenant_share=1.0, tenants=2000, tenant_mx=(("mx.{domain}",), ("mx1.{domain}", "mx2.{domain}"))
         ),

@@ -145,8 +145,10 @@ def unsigned_campaign(
     )
 
 
-def healthy_month(start: float, seed: int = 3, *, days: int = 30, host: HostConfig | None = None) -> Scenario:
-    """A month in which nothing may halt: the pool and the window climb as the ladders say, ten windows a day.
+def healthy_month(
+    start: float, seed: int = 3, *, days: int = 30, windows: int = 10, host: HostConfig | None = None
+) -> Scenario:
+    """A month in which nothing may halt: the pool and the window climb as the ladders say, `windows` full windows a day.
 
     No hour has more first attempts of campaign mail than the day's window allows, no day more than the ceiling.
     """
@@ -155,7 +157,9 @@ def healthy_month(start: float, seed: int = 3, *, days: int = 30, host: HostConf
         opens = start + day * DAY_S + 13 * HOUR_S
         window = step(WINDOW_LADDER, day)
         pieces.append(
-            Campaign(opens, "trucking", Audience(f"day{day}", window * 10, CLEAN_MIX, odd_share=0.002), window, burst_per_s=2.0)
+            Campaign(
+                opens, "trucking", Audience(f"day{day}", window * windows, CLEAN_MIX, odd_share=0.002), window, burst_per_s=2.0
+            )
         )
         pieces.append(Campaign(opens + 600, "healthcare", Audience(f"care{day}", 60, CLEAN_MIX), 20, burst_per_s=1.0))
         if day in POOL_LADDER and day:

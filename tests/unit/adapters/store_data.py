@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from pwmtad.adapters.store import Keep, Store
 from pwmtad.model.counters import (
@@ -22,6 +23,17 @@ from pwmtad.model.counters import (
     OpenMessage,
     ReasonKey,
 )
+from pwmtad.model.judgement import (
+    Evidence,
+    EvidenceLine,
+    Halt,
+    HaltPhase,
+    JudgementDeltas,
+    Record,
+    RecordKind,
+    Scope,
+    StreamMemory,
+)
 from pwmtad.model.ledger import Commit, Ledger
 from pwmtad.model.names import Instant, QueueId
 from pwmtad.model.sources import FileCheckpoint, JournalCheckpoint
@@ -33,6 +45,8 @@ YAHOO = AttemptKey("trucking", "out05", "yahoo", "deferred", "rate_limit")
 
 class Reader(Protocol):
     async def load(self, since: Instant) -> Ledger: ...
+
+    async def records(self, *, limit: int, halt_id: str | None = None) -> list[Record]: ...
 
 
 class Shelf(NamedTuple):
@@ -51,6 +65,50 @@ def checkpoint(offset: int) -> FileCheckpoint:
     return FileCheckpoint("/var/log/mail.log", 2049, 2**63 + 5, offset, b"\xff\x00head", b"tail\n")
 
 
+LINE = EvidenceLine(DAWN - 3, "4Zy1 to example.org by out05: 550-5.7.1 likely unsolicited mail")
+
+
+def halt(name: str = "trucking-google-blocks", at: float = DAWN, **changes: Any) -> Halt:
+    made = Halt(
+        id=name,
+        stream="trucking",
+        scope=Scope.STREAM,
+        subject="trucking",
+        rule="google-blocks",
+        reason="Gmail refuses mail as unsolicited: 3 within 1 h at google",
+        evidence=(LINE,),
+        started_at=at,
+        hold_s=259_200,
+        hold_until=at + 259_200,
+        phase=HaltPhase.ACTIVE,
+        phase_at=at,
+        last_evidence_at=at,
+    )
+    return replace(made, **changes)
+
+
+def ended(name: str, at: float) -> Halt:
+    """Return a halt that ended at `at`."""
+    return halt(name, at - 90_000, phase=HaltPhase.ENDED, phase_at=at, ended_at=at, ended_by="expiry")
+
+
+def piece(at: float = DAWN, **changes: Any) -> Evidence:
+    names = ("trucking", "out05", "google", "reputation", "google-unsolicited")
+    made = Evidence(at, *names, "4Zy1", "0123456789abcdef", "example.org", "mx.example.net", "550-5.7.1 no")
+    return replace(made, **changes)
+
+
+def record(reason: str = "Gmail refuses mail", at: float = DAWN, **changes: Any) -> Record:
+    made = Record(at, RecordKind.HALT, "trucking", "google-blocks", reason, (LINE,), "none", "active", "trucking-google-blocks")
+    return replace(made, ends_at=at + 259_200, **changes)
+
+
+def full_judgement(at: float = DAWN) -> JudgementDeltas:
+    """Return something of everything that is judged."""
+    memory = StreamMemory(warmup_start=at, unknown=("log_silent",), told_until={"rate-limits": at + 60.5}, halted_since=at)
+    return JudgementDeltas((halt(at=at),), {"trucking": memory}, (piece(at), piece(at + 0.25)), (record(at=at),))
+
+
 def full_commit(at: float = DAWN) -> Commit:
     """Return a commit that has something of everything."""
     return Commit(
@@ -66,6 +124,7 @@ def full_commit(at: float = DAWN) -> Commit:
         },
         domains_put=[DomainOperator("example.org", "google", at), DomainOperator("example.net", "yahoo", at - 5)],
         meta={"timezone": "UTC"},
+        judgement=full_judgement(at),
     )
 
 
@@ -112,9 +171,46 @@ reason_keys = st.builds(
     reply_class=st.just(""),
     reason=hostile_text,
 )
+moments = st.integers(0, 500 * 24).map(lambda hour: DAWN + hour * HOUR_S + 0.125)
+lines = st.lists(st.builds(EvidenceLine, at=moments, text=hostile_text), max_size=3).map(tuple)
+halts = st.builds(
+    halt,
+    st.sampled_from(["a", "b", "c"]),
+    moments,
+    evidence=lines,
+    reason=hostile_text,
+    phase=st.sampled_from(HaltPhase),
+    hold_until=st.none() | moments,
+    ended_at=st.none() | moments,
+    ended_by=hostile_text,
+)
+records = st.builds(
+    record,
+    hostile_text,
+    moments,
+    kind=st.sampled_from(RecordKind),
+    evidence=lines,
+    before=hostile_text,
+    halt_id=st.sampled_from(["", "a", "b"]),
+    subject=hostile_text,
+)
+memories = st.builds(
+    StreamMemory,
+    warmup_start=st.none() | moments,
+    unknown=st.lists(hostile_text, max_size=2).map(tuple),
+    told_until=st.dictionaries(hostile_text, moments, max_size=2),
+)
+judgements = st.builds(
+    JudgementDeltas,
+    halts=st.lists(halts, max_size=3, unique_by=lambda one: one.id).map(tuple),
+    memories=st.dictionaries(st.sampled_from(["trucking", "healthcare"]), memories),
+    evidence=st.lists(st.builds(piece, moments, text=hostile_text, recipient_domain=hostile_text), max_size=4).map(tuple),
+    records=st.lists(records, max_size=4).map(tuple),
+)
 commits = st.builds(
     Commit,
     at=st.just(DAWN),
+    judgement=judgements,
     checkpoints=st.dictionaries(st.sampled_from(["mail.log", "opendkim"]), st.integers(0, 2**40).map(checkpoint)),
     attempts=attempt_buckets,
     messages=message_buckets,
@@ -130,4 +226,4 @@ commits = st.builds(
     domains_removed=st.lists(hostile_text, max_size=2),
     meta=st.dictionaries(st.sampled_from(["a", "b"]), hostile_text),
 )
-SMALL_KEEP = Keep(minutes_s=2 * HOUR_S, hours_s=3 * DAY_S, reasons_days=5)
+SMALL_KEEP = Keep(minutes_s=2 * HOUR_S, hours_s=3 * DAY_S, reasons_days=5, records_s=10 * DAY_S, records_min=2)

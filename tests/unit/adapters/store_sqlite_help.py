@@ -10,10 +10,11 @@ from pathlib import Path
 
 from pwmtad.adapters.store import SqliteStore
 from pwmtad.model.counters import OpenMessage
+from pwmtad.model.judgement import HaltPhase, JudgementDeltas, StreamMemory
 from pwmtad.model.ledger import Commit, Ledger
 from pwmtad.model.names import QueueId
 from pwmtad.model.sources import FileCheckpoint
-from tests.unit.adapters.store_data import DAWN, attempts, checkpoint
+from tests.unit.adapters.store_data import DAWN, attempts, checkpoint, ended, halt, piece, record
 
 ROOT = Path(__file__).parents[3]
 
@@ -27,16 +28,30 @@ async def prepared(path: Path, *commits: Commit) -> None:
 
 
 def many(number: int, size: int = 40) -> Commit:
-    """Return a commit that needs new pages."""
+    """Return a commit that needs new pages. Its halt begins as the one of the commit before ends."""
     puts = {QueueId(f"{number}-{n}"): OpenMessage(DAWN, recipient="x" * 200 + "@example.org") for n in range(size)}
-    return Commit(at=DAWN, attempts=[attempts(DAWN)], open_put=puts, checkpoints={"mail.log": checkpoint(number)})
+    before, now = f"h{number - 1}", f"h{number}"
+    judged = JudgementDeltas(
+        halts=(*((ended(before, DAWN),) if number > 1 else ()), halt(now)),
+        memories={"trucking": StreamMemory(highest_day=number)},
+        evidence=(piece(),),
+        records=(record(halt_id=now),),
+    )
+    return Commit(
+        at=DAWN,
+        attempts=[attempts(DAWN)],
+        open_put=puts,
+        checkpoints={"mail.log": checkpoint(number)},
+        judgement=judged,
+    )
 
 
 async def check_consistent(path: Path, at_least: int) -> Ledger:
-    """Every commit of `many` is there as a whole: its counts, its checkpoint and its messages."""
+    """Every commit of `many` is there as a whole: its counts, its checkpoint, its messages, and what was judged."""
     store = SqliteStore(str(path))
     await store.open()
     found = await store.load(0)
+    records = await store.records(limit=1_000_000)
     await store.close()
     last = found.checkpoints["mail.log"]
     assert isinstance(last, FileCheckpoint)
@@ -44,6 +59,11 @@ async def check_consistent(path: Path, at_least: int) -> Ledger:
     assert done >= at_least
     assert found.attempt_totals[0].counts.first == done
     assert len(found.open_messages) == done * 40
+    judged = found.judgement
+    assert sorted(one.id for one in judged.halts) == sorted(one.halt_id for one in records)
+    assert [one.id for one in judged.halts if one.phase is not HaltPhase.ENDED] == [f"h{done}"]
+    assert [one.halt_id for one in records] == [f"h{number}" for number in range(1, done + 1)]
+    assert (judged.memories["trucking"].highest_day, len(judged.evidence)) == (done, done)
     return found
 
 

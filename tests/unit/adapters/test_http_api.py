@@ -13,12 +13,16 @@ from pathlib import Path
 import aiohttp
 import msgspec
 import pytest
+from typing_extensions import override
 
-from pwmtad.adapters.http_api import HttpApi, ListenError
+from pwmtad.adapters.http_api import ControlPort, HttpApi, ListenError
 from pwmtad.adapters.metrics import Metrics
 from pwmtad.core import state_json
+from pwmtad.model.control import MAX_HOLD_S, ControlAnswer, HaltRequest, ReleaseRequest
+from pwmtad.model.errors import PwmtadError
+from pwmtad.model.judgement import Record
 from pwmtad.model.state import Finding, Level, Snapshot
-from tests.tools.states import AT, healthy_snapshot, sample_snapshot, sample_state
+from tests.tools.states import AT, HALT_ID, healthy_snapshot, sample_halt, sample_records, sample_snapshot, sample_state
 
 
 def _api(
@@ -27,6 +31,7 @@ def _api(
     listen: str = "127.0.0.1:0",
     path: Path | None = None,
     now: float = AT + 1,
+    control: ControlPort | None = None,
     answer_timeout_s: float = 10.0,
     idle_timeout_s: float = 75.0,
 ) -> HttpApi:
@@ -37,6 +42,7 @@ def _api(
         max_tick_age_s=30,
         now=lambda: now,
         metrics=Metrics(),
+        control=control,
         answer_timeout_s=answer_timeout_s,
         idle_timeout_s=idle_timeout_s,
     )
@@ -344,3 +350,174 @@ async def test_stopping_twice_or_without_a_start_is_harmless() -> None:
     await api.start()
     await api.stop()
     await api.stop()
+
+
+# -- orders and records: on the Unix socket only
+
+
+class _Orders:
+    """What was asked for. It knows one stream and one halt."""
+
+    def __init__(self) -> None:
+        self.given: list[object] = []
+
+    async def halt(self, request: HaltRequest) -> ControlAnswer:
+        if request.stream != "trucking":
+            raise PwmtadError("there is no stream 'truking'; streams: trucking")
+        self.given.append(request)
+        return ControlAnswer(HALT_ID, "stream trucking is halted", True)
+
+    async def release(self, request: ReleaseRequest) -> ControlAnswer:
+        if request.halt_id != HALT_ID:
+            raise PwmtadError(f"there is no open halt 'x'; open halts: {HALT_ID}")
+        self.given.append(request)
+        return ControlAnswer(HALT_ID, "halt is released", False)
+
+    async def records(self, *, limit: int, halt_id: str | None) -> list[Record]:
+        self.given.append((limit, halt_id))
+        return sample_records()[-limit:]
+
+
+_HALT = {"stream": "trucking", "why": "new list", "by": "alice"}
+_RELEASE = {"halt_id": HALT_ID, "by": "alice"}
+
+
+async def _order(path: Path, target: str, body: object) -> tuple[int, str]:
+    data = body if isinstance(body, bytes) else msgspec.json.encode(body)
+    async with _unix(path) as client, client.post(f"http://pwmtad{target}", data=data) as answer:
+        return answer.status, await answer.text()
+
+
+async def _records(path: Path, query: str) -> tuple[int, str]:
+    async with _unix(path) as client, client.get(f"http://pwmtad/api/v1/records{query}") as answer:
+        return answer.status, await answer.text()
+
+
+async def test_orders_are_taken_on_the_socket(tmp_path: Path) -> None:
+    orders, path = _Orders(), tmp_path / "s"
+    async with _running(_api(path=path, control=orders)):
+        status, text = await _order(path, "/api/v1/halts", _HALT | {"hold_s": 3600})
+        assert (status, msgspec.json.decode(text)["halt_id"]) == (200, HALT_ID)
+        assert msgspec.json.decode((await _order(path, "/api/v1/releases", _RELEASE))[1])["stored"] is False
+        assert (await _order(path, "/api/v1/halts", _HALT))[0] == 200
+    assert orders.given == [
+        HaltRequest("trucking", "new list", "alice", 3600),
+        ReleaseRequest(HALT_ID, "alice"),
+        HaltRequest("trucking", "new list", "alice", None),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("method", "target"), [("POST", "/api/v1/halts"), ("POST", "/api/v1/releases"), ("GET", "/api/v1/records")]
+)
+async def test_over_tcp_orders_and_records_are_forbidden_whatever_headers_say(tmp_path: Path, method: str, target: str) -> None:
+    orders = _Orders()
+    async with _running(_api(path=tmp_path / "s", control=orders)) as base, aiohttp.ClientSession() as client:
+        headers = {"Host": "pwmtad", "X-Forwarded-For": "127.0.0.1", "Authorization": "Bearer x"}
+        async with client.request(method, base + target, json=_HALT, headers=headers) as answer:
+            assert (answer.status, await answer.text()) == (403, "this is served on the Unix socket only\n")
+    assert orders.given == []
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"", b"{", b"[]", b"null", b"\xff", b'"trucking"',
+        {}, _HALT | {"more": 1}, _HALT | {"stream": 5}, _HALT | {"stream": ""}, _HALT | {"why": ""}, _HALT | {"by": ""},
+        _HALT | {"why": "x" * 201}, _HALT | {"stream": "x" * 201},
+        _HALT | {"hold_s": 0}, _HALT | {"hold_s": -1}, _HALT | {"hold_s": 1.5}, _HALT | {"hold_s": "72h"},
+        _HALT | {"hold_s": MAX_HOLD_S + 1}, _HALT | {"hold_s": True},
+    ],
+)  # fmt: skip
+async def test_a_bad_order_is_refused_in_words_and_does_nothing(tmp_path: Path, body: object) -> None:
+    orders, path = _Orders(), tmp_path / "s"
+    async with _running(_api(path=path, control=orders)):
+        status, text = await _order(path, "/api/v1/halts", body)
+        assert (status, text.startswith("bad request: ")) == (400, True)
+        assert (await _order(path, "/api/v1/releases", body))[0] == 400
+    assert orders.given == []
+
+
+async def test_an_order_that_is_too_large_is_refused_whether_or_not_it_says_how_large_it_is(tmp_path: Path) -> None:
+    orders, path = _Orders(), tmp_path / "s"
+
+    async def parts() -> AsyncIterator[bytes]:
+        for _ in range(20):
+            yield b" " * 1000
+
+    async with _running(_api(path=path, control=orders)) as base:
+        assert (await _order(path, "/api/v1/halts", b" " * 16_385))[0] == 413
+        async with _unix(path) as client, client.post("http://pwmtad/api/v1/halts", data=parts()) as answer:
+            assert (answer.status, await answer.text()) == (413, "the request is larger than 16384 bytes\n")
+        assert (await _order(path, "/api/v1/halts", b" " * 16_000 + msgspec.json.encode(_HALT)))[0] == 200
+        async with _get(f"{base}/healthz") as (response, _):
+            assert response.status == 200
+
+
+async def test_what_can_not_be_done_is_answered_in_the_words_of_the_daemon(tmp_path: Path) -> None:
+    path = tmp_path / "s"
+    async with _running(_api(path=path, control=_Orders())):
+        answer = await _order(path, "/api/v1/halts", _HALT | {"stream": "truking"})
+        assert answer == (409, "there is no stream 'truking'; streams: trucking\n")
+        answer = await _order(path, "/api/v1/releases", {"halt_id": "x", "by": "alice"})
+        assert answer == (409, f"there is no open halt 'x'; open halts: {HALT_ID}\n")
+
+
+async def test_a_daemon_without_control_takes_no_orders(tmp_path: Path) -> None:
+    async with _running(_api(path=tmp_path / "s")):
+        assert await _order(tmp_path / "s", "/api/v1/halts", _HALT) == (404, "this daemon takes no orders\n")
+
+
+async def test_an_order_that_fails_inside_is_logged_and_its_details_stay_there(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Broken(_Orders):
+        @override
+        async def halt(self, request: HaltRequest) -> ControlAnswer:
+            raise KeyError(f"the secret of {request.stream}")
+
+    async with _running(_api(path=tmp_path / "s", control=Broken())):
+        status, text = await _order(tmp_path / "s", "/api/v1/halts", _HALT)
+    assert (status, "secret" in text) == (500, False)
+    assert "request_failed" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("query", "asked"),
+    [
+        ("", (50, None)), ("?limit=2", (2, None)), (f"?halt={HALT_ID}", (50, HALT_ID)), ("?limit=0", (1, None)),
+        ("?limit=-5&halt=", (1, None)), ("?limit=999999999", (1000, None)), ("?halt=%00%F0%9F%92%A3%27", (50, "\0\U0001f4a3'")),
+    ],
+)  # fmt: skip
+async def test_records_are_asked_for_within_bounds(tmp_path: Path, query: str, asked: tuple[int, str | None]) -> None:
+    orders, path = _Orders(), tmp_path / "s"
+    async with _running(_api(path=path, control=orders)):
+        status, text = await _records(path, query)
+    found = msgspec.json.decode(text)
+    assert status == 200
+    assert orders.given == [asked]
+    assert found[-1]["at"] == "2026-06-17T04:12:41.000Z"
+    assert "class" not in found[-1]
+
+
+@pytest.mark.parametrize("limit", ["x", "1e3", "", "1" * 5000])
+async def test_a_limit_that_is_no_number_is_a_bad_request(tmp_path: Path, limit: str) -> None:
+    path = tmp_path / "s"
+    async with _running(_api(path=path, control=_Orders())):
+        assert (await _records(path, f"?limit={limit}"))[0] == 400
+
+
+async def test_the_page_shows_what_is_halted_and_that_observe_mode_holds_nothing() -> None:
+    async with _running(_api()) as base, _get(base) as (_, text):
+        assert HALT_ID in text
+        assert "Observe mode: nothing is held." in text
+        assert "<td>no: google-blocks" in text
+        assert "<td>15, counts as 13</td>" in text
+    snapshot = sample_snapshot()
+    hostile = msgspec.structs.replace(sample_halt(), id="<script>", reason="<img>", hold_until=None)
+    state = msgspec.structs.replace(snapshot.state, mode="enforce", halts=(hostile,), desired=())
+    async with _running(_api(lambda: msgspec.structs.replace(snapshot, state=state))) as base, _get(base) as (_, text):
+        assert "<script" not in text
+        assert "<img" not in text
+        assert "<td>released</td>" in text
+        assert "Observe mode" not in text

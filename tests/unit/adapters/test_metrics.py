@@ -9,13 +9,15 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as read_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as read_text
 
 from pwmtad.adapters.metrics import Metrics
 from pwmtad.model.counters import AttemptCounts, MessageCounts
+from pwmtad.model.judgement import HaltPhase
 from pwmtad.model.state import Snapshot
-from tests.tools.states import healthy_snapshot, sample_snapshot
+from tests.tools.states import healthy_snapshot, sample_halt, sample_snapshot, sample_state
 
 _DOC = Path(__file__).parents[3] / "docs" / "metrics.md"
 _OPENMETRICS = "application/openmetrics-text; version=1.0.0"
@@ -100,6 +102,37 @@ def test_sources_and_lines_are_told_by_name() -> None:
     assert values['pwmtad_source_caught_up{source="mail.log"}'] == 1
     assert values['pwmtad_source_caught_up{source="opendkim"}'] == 0
     assert values['pwmtad_source_readable{source="opendkim"}'] == 1
+
+
+def test_halts_are_counted_by_stream_rule_and_phase() -> None:
+    halt = sample_halt()
+    others = (replace(halt, id="b"), replace(halt, id="c", phase=HaltPhase.PROBING), replace(halt, id="d", rule="manual"))
+    state = replace(sample_state(), halts=(halt, *others))
+    found = {
+        name: n
+        for name, n in _values(_text(replace(sample_snapshot(), state=state))).items()
+        if name.startswith("pwmtad_halts{")
+    }
+    assert found == {
+        'pwmtad_halts{phase="active",rule="google-blocks",stream="trucking"}': 2,
+        'pwmtad_halts{phase="probing",rule="google-blocks",stream="trucking"}': 1,
+        'pwmtad_halts{phase="active",rule="manual",stream="trucking"}': 1,
+    }
+    assert not any(name.startswith("pwmtad_halts{") for name in _values(_text(healthy_snapshot())))
+
+
+def test_what_a_stream_should_look_like_is_told_and_what_is_not_known_is_absent() -> None:
+    halted, well = _values(_text(sample_snapshot())), _values(_text(healthy_snapshot()))
+    assert halted['pwmtad_sending{stream="trucking"}'] == 0 < well['pwmtad_sending{stream="trucking"}']
+    assert halted['pwmtad_growth_frozen{stream="trucking"}'] == 1 > well['pwmtad_growth_frozen{stream="trucking"}']
+    assert halted['pwmtad_effective_day{stream="trucking"}'] == 13
+    assert halted['pwmtad_desired_window_messages{stream="trucking"}'] == 250
+    assert halted['pwmtad_desired_pool_egresses{stream="trucking"}'] == 12
+    assert 'pwmtad_effective_day{stream="healthcare"}' not in halted
+    assert 'pwmtad_desired_pool_egresses{stream="healthcare"}' not in halted
+    assert halted['pwmtad_unknown{code="warmup_start",stream="healthcare"}'] == 1
+    assert not any(name.startswith("pwmtad_unknown{") for name in well)
+    assert halted['pwmtad_decisions_total{kind="halt",stream="trucking"}'] == 1
 
 
 def test_ready_and_findings_follow_the_snapshot() -> None:

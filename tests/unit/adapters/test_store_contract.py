@@ -21,6 +21,7 @@ from pwmtad.model.counters import (
     ReasonKey,
 )
 from pwmtad.model.errors import StoreError
+from pwmtad.model.judgement import JudgementState
 from pwmtad.model.ledger import Commit, Ledger
 from pwmtad.model.names import QueueId
 from pwmtad.model.sources import JournalCheckpoint
@@ -63,6 +64,7 @@ async def test_everything_of_a_commit_is_there_after_a_restart(shelf: Shelf) -> 
     assert found.open_messages == given.open_put
     assert sorted(found.domains) == sorted(given.domains_put)
     assert found.meta == given.meta
+    assert found.judgement == JudgementState(given.judgement.halts, given.judgement.memories, given.judgement.evidence)
 
 
 async def test_counts_are_added_and_the_rest_is_replaced(shelf: Shelf) -> None:

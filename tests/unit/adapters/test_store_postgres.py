@@ -20,22 +20,27 @@ from pwmtad.adapters.store.postgres_session import Place
 from pwmtad.adapters.store.sql_files import Migration, migrations
 from pwmtad.model.counters import AttemptCounts
 from pwmtad.model.errors import StoreError
+from pwmtad.model.judgement import JudgementDeltas
 from pwmtad.model.ledger import Commit
 from pwmtad.model.sources import FileCheckpoint
 from tests.unit.adapters.conftest import PORT, PostgresCluster
-from tests.unit.adapters.store_data import DAWN, attempts, checkpoint, full_commit
+from tests.unit.adapters.store_data import DAWN, attempts, checkpoint, full_commit, halt, record
 
 pytestmark = pytest.mark.services
 ROOT = Path(__file__).parents[3]
 
 
 def one(number: int) -> Commit:
-    return Commit(at=DAWN, attempts=[attempts(DAWN)], checkpoints={"mail.log": checkpoint(number)})
+    judged = JudgementDeltas(halts=(halt(f"h{number}"),), records=(record(halt_id=f"h{number}"),))
+    return Commit(at=DAWN, attempts=[attempts(DAWN)], checkpoints={"mail.log": checkpoint(number)}, judgement=judged)
 
 
 async def counted(store: PostgresStore | PostgresReader) -> tuple[int, int]:
-    """Return what was counted, and what the checkpoint says was counted."""
+    """Return what was counted, and what the checkpoint says was counted; halts and records must agree with it."""
     found = await store.load(0)
+    records = await store.records(limit=1_000_000)
+    assert len(records) == found.attempt_totals[0].counts.first
+    assert sorted(one.halt_id for one in records) == sorted(one.id for one in found.judgement.halts)
     mark = found.checkpoints["mail.log"]
     assert isinstance(mark, FileCheckpoint)
     return found.attempt_totals[0].counts.first, mark.offset
@@ -65,7 +70,10 @@ async def test_hosts_share_the_tables_but_not_their_rows(postgres: PostgresClust
         found = await store.load(0)
         assert found.attempt_totals[0].counts == AttemptCounts(5 * (number + 1), number + 1)
         assert [bucket.span_s for bucket in found.messages] == [86400 if number % 2 else 60]
-        assert await PostgresReader(postgres.url, host=f"mx{number}").load(0) == found
+        reader = PostgresReader(postgres.url, host=f"mx{number}")
+        assert await reader.load(0) == found
+        assert len(found.judgement.halts) == 1
+        assert len(await reader.records(limit=100)) == number + 1
         await store.close()
     assert postgres.sql("SELECT count(*) FROM pwmtad.migrations") == str(len(migrations("postgres")))
 
@@ -394,8 +402,9 @@ async def test_a_reader_does_not_migrate(postgres: PostgresCluster) -> None:
 
 async def test_migrations_run_once_in_order_and_a_failing_one_leaves_the_last_good_version(postgres: PostgresCluster) -> None:
     place = Place(postgres.url, None, "mx1")
-    good = Migration(2, "add", "CREATE TABLE pwmtad.b (x int); INSERT INTO pwmtad.b VALUES (1)")
-    bad = Migration(3, "break", "CREATE TABLE pwmtad.c (x int); INSERT INTO pwmtad.nowhere VALUES (1)")
+    shipped = len(migrations("postgres"))
+    good = Migration(shipped + 1, "add", "CREATE TABLE pwmtad.b (x int); INSERT INTO pwmtad.b VALUES (1)")
+    bad = Migration(shipped + 2, "break", "CREATE TABLE pwmtad.c (x int); INSERT INTO pwmtad.nowhere VALUES (1)")
     connection = await place.connect()
     place.steps.append(good)
     await place.migrate(connection)
@@ -404,7 +413,7 @@ async def test_migrations_run_once_in_order_and_a_failing_one_leaves_the_last_go
     with pytest.raises(asyncpg.UndefinedTableError):
         await place.migrate(connection)
     await connection.close()
-    assert postgres.sql("SELECT max(number), to_regclass('pwmtad.c') IS NULL FROM pwmtad.migrations") == "2|t"
+    assert postgres.sql("SELECT max(number), to_regclass('pwmtad.c') IS NULL FROM pwmtad.migrations") == f"{shipped + 1}|t"
     assert postgres.sql("SELECT count(*) FROM pwmtad.b") == "1"
 
 

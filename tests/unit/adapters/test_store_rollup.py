@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from pwmtad.adapters.store import Keep, MemoryStore, SqliteStore, Store
 from pwmtad.adapters.store.retention import Merge, coarse_span, first_reason_day, merges
 from pwmtad.model.counters import DAY_S, HOUR_S, MINUTE_S, AttemptBucket, MessageBucket
+from pwmtad.model.judgement import Record
 from pwmtad.model.ledger import Commit, Ledger
 from tests.unit.adapters.store_data import DAWN, SMALL_KEEP, commits
 
@@ -20,14 +21,15 @@ nows = st.integers(0, 300 * 24).map(lambda hour: DAWN + hour * HOUR_S + 17.5)
 steps = st.lists(st.tuples(commits, st.none() | nows), min_size=1, max_size=5)
 
 
-async def run(store: Store, given_steps: Sequence[tuple[Commit, float | None]]) -> list[Ledger]:
+async def run(store: Store, given_steps: Sequence[tuple[Commit, float | None]]) -> list[Ledger | list[Record]]:
     await store.open()
-    seen = []
+    seen: list[Ledger | list[Record]] = []
     for commit, now in given_steps:
         await store.commit(commit)
         if now is not None:
             await store.roll_up(now)
         seen += [await store.load(0), await store.load(DAWN + 5 * DAY_S)]
+        seen += [await store.records(limit=1000), await store.records(limit=2, halt_id="a")]
     await store.close()
     return seen
 

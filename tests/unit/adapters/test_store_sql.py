@@ -15,9 +15,10 @@ from pwmtad.adapters.store.rows import LOADED, changes_of, storable
 from pwmtad.adapters.store.sql_files import Dialect, migrations, statements
 from pwmtad.config.values import PostgresUrl, SqliteUrl
 from pwmtad.model.counters import DAY_S, OpenMessage
+from pwmtad.model.judgement import JudgementDeltas, RecordKind
 from pwmtad.model.ledger import Commit
 from pwmtad.model.names import QueueId
-from tests.unit.adapters.store_data import DAWN, GOOGLE, attempts, full_commit
+from tests.unit.adapters.store_data import DAWN, GOOGLE, LINE, attempts, full_commit, record
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "store.md"
 
@@ -68,11 +69,20 @@ async def test_the_questions_in_the_document_have_their_answers(tmp_path: Path) 
     bounced = GOOGLE._replace(status="bounced", reply_class="reputation")
     buckets = [attempts(yesterday, first=20), attempts(yesterday - 60, first=100), attempts(yesterday, hotmail, 50)]
     await store.commit(Commit(at=DAWN, attempts=[*buckets, attempts(yesterday, bounced, 2)]))
+    night = [
+        record("the wrong night", DAWN - DAY_S + 11_520),
+        record("the third block", DAWN + 11_579.5, evidence=(LINE, LINE)),
+    ]
+    night += [record("another kind", DAWN + 11_530, kind=RecordKind.FREEZE), record("a minute late", DAWN + 11_580)]
+    await store.commit(Commit(at=DAWN, judgement=JudgementDeltas(records=tuple(night))))
     questions = re.findall(r"```sql\n-- (.*?)\n(.*?)```", DOCUMENT.read_text("utf-8"), re.DOTALL)
     answers = {title: query(path, sql.replace("'now'", "'2023-11-15 12:00:00'")) for title, sql in questions}
     await store.close()
     assert answers["How many messages went to google yesterday (UTC)?"] == [(26,)]
     assert ("trucking", "out05", "google", 28, 26) in next(rows for title, rows in answers.items() if "each egress" in title)
+    halted = next(rows for title, rows in answers.items() if "halt at 03:12" in title)
+    about = ("03:12:59", "trucking", "google-blocks", "the third block", "2023-11-18 03:12:59", "trucking-google-blocks")
+    assert halted == [(*about, f"{LINE.text}\n{LINE.text}")]
     assert all(answers.values()), "a question in the document has no answer in this store"
 
 

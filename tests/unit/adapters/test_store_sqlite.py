@@ -18,8 +18,6 @@ from pwmtad.model.errors import StoreError
 from tests.unit.adapters.store_data import DAWN, checkpoint, full_commit
 from tests.unit.adapters.store_sqlite_help import check_consistent, finish, many, prepared, run_python
 
-ROOT = Path(__file__).parents[3]
-
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
@@ -171,14 +169,15 @@ def set_version(path: Path, version: int) -> None:
 
 def test_migrations_run_once_in_order_and_a_failing_one_leaves_the_last_good_version() -> None:
     connection = sqlite3.connect(":memory:", isolation_level=None)
-    good = Migration(2, "add", "CREATE TABLE b (x); INSERT INTO b VALUES (1)")
-    bad = Migration(3, "break", "CREATE TABLE c (x); INSERT INTO nowhere VALUES (1)")
+    shipped = len(migrations("sqlite"))
+    good = Migration(shipped + 1, "add", "CREATE TABLE b (x); INSERT INTO b VALUES (1)")
+    bad = Migration(shipped + 2, "break", "CREATE TABLE c (x); INSERT INTO nowhere VALUES (1)")
     migrate(connection, "x", [*migrations("sqlite"), good])
     migrate(connection, "x", [*migrations("sqlite"), good])
     with pytest.raises(sqlite3.OperationalError, match="nowhere"):
         migrate(connection, "x", [*migrations("sqlite"), good, bad])
     assert not connection.in_transaction
-    assert connection.execute("PRAGMA user_version").fetchone() == (2,)
+    assert connection.execute("PRAGMA user_version").fetchone() == (shipped + 1,)
     assert connection.execute("SELECT count(*) FROM b").fetchone() == (1,)
     assert connection.execute("SELECT count(*) FROM sqlite_master WHERE name = 'c'").fetchone() == (0,)
     connection.close()

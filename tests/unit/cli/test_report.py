@@ -43,7 +43,7 @@ def test_the_page_has_everything_that_the_monitoring_commands_showed() -> None:
         "41 trucking reputation 550-5.7.1 Gmail has detected that this message is likely unsolicited mail",  # and bounces
         "incoming 2, active 14, deferred 1,846, hold 0",  # queue size
         "3 of 12: out05 out06 out07",  # active rotation pool
-        "trucking day 15 214 of 300 1,597 of 4,000",  # warmup day
+        "trucking day 15 214 of 250 1,597 of 4,000",  # warmup day
         "trucking 1,597 1,585 12 <1% 2 unsigned (<1%)",  # DKIM signing campaign mail
     ):
         assert words in page

@@ -22,8 +22,10 @@ from pwmtad.cli.client import why_unreachable
 from pwmtad.cli.status import exit_code, render_status
 from pwmtad.cli.tables import make_console
 from pwmtad.core import state_json
+from pwmtad.model.judgement import HaltPhase
 from pwmtad.model.state import Finding, Level, Snapshot, State
-from tests.tools.states import AT, healthy_snapshot, sample_snapshot, sample_state
+from tests.tools.states import AT, HALT_ID, healthy_snapshot, sample_halt, sample_snapshot, sample_state
+from tests.unit.cli.daemon_face import words
 
 
 @asynccontextmanager
@@ -63,6 +65,65 @@ async def test_a_healthy_daemon_is_exit_code_0_also_over_http(tmp_path: Path) ->
         result = await asyncio.to_thread(_run, "--url", f"http://{host}:{port}/")
     assert result.exit_code == 0
     assert "Findings\n  none\n" in result.stdout
+
+
+async def test_a_halt_is_shown_with_what_it_holds_and_how_to_end_it_and_is_exit_code_1(tmp_path: Path) -> None:
+    healthy = healthy_snapshot()
+    state = msgspec.structs.replace(healthy.state, halts=sample_state().halts)
+    path = tmp_path / "s"
+    async with _daemon(path, lambda: msgspec.structs.replace(healthy, state=state)):
+        result = await asyncio.to_thread(_run, "--socket", str(path))
+    assert result.exit_code == 1
+    told = words(result.stdout)
+    for sentence in (
+        "Halts observe mode: nothing is held; this is what enforce mode would hold",
+        f"{HALT_ID} rule google-blocks active Gmail refuses mail as unsolicited",
+        "holds until 2026-06-20 03:12 UTC (in 2 d 8 h), longer while evidence comes",
+        f"to end it: pwmtad release {HALT_ID}",
+    ):
+        assert sentence in told
+
+
+def test_only_a_halt_that_stands_makes_the_exit_code_1() -> None:
+    state = healthy_snapshot().state
+    for phase, code in ((HaltPhase.ACTIVE, 1), (HaltPhase.PROBING, 0), (HaltPhase.RECOVERING, 0)):
+        halt = msgspec.structs.replace(sample_halt(), phase=phase)
+        assert exit_code(msgspec.structs.replace(state, halts=(halt,))) == code
+        assert phase.value in _page(msgspec.structs.replace(state, halts=(halt,), mode="enforce"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"sending": False, "reasons": ("google-blocks (x)", "ceiling")}, "no: google-blocks, ceiling"),
+        ({"sending": False, "reasons": ("no egress can be used",)}, "no: no egress can be used"),
+        ({"probe_limit": 10, "growth": False}, "probing: 10 an hour"),
+        ({"held_operators": ("yahoo", "cox")}, "yes; not to yahoo, cox"),
+        ({"growth": False}, "yes; no growth day"),
+        ({}, "yes day 15 day 13 250 3 of 12"),
+    ],
+)
+def test_each_stream_says_whether_it_may_send(changes: dict[str, object], told: str) -> None:
+    state = healthy_snapshot().state
+    desired = msgspec.structs.replace(state.desired[0], **changes)
+    assert f"trucking {told}" in words(_page(msgspec.structs.replace(state, desired=(desired,)), 120))
+
+
+def test_each_stream_says_why_it_does_not_grow() -> None:
+    state = healthy_snapshot().state
+    desired = (msgspec.structs.replace(state.desired[0], growth=False),)
+    frozen = msgspec.structs.replace(state.streams[0], frozen_until=AT + 86_400, frozen_rule="rate-limits")
+    page = words(_page(msgspec.structs.replace(state, desired=desired, streams=(frozen,)), 120))
+    assert "trucking yes; no growth until 2026-06-18 18:22 UTC: rate-limits" in page
+    unknown = msgspec.structs.replace(frozen, unknown=("clock_jumped", "log_gap"))
+    page = words(_page(msgspec.structs.replace(state, desired=desired, streams=(unknown,)), 120))
+    assert "trucking yes; no growth, unknown: clock_jumped, log_gap" in page
+
+
+def test_a_daemon_that_judges_nothing_shows_the_ladders() -> None:
+    page = words(_page(msgspec.structs.replace(healthy_snapshot().state, desired=())))
+    assert "trucking ? day 15 ? 300 3 of 12" in page
+    assert "trucking 214 of 300" in page
 
 
 async def test_json_is_the_whole_state(tmp_path: Path) -> None:
@@ -162,7 +223,7 @@ def test_an_answer_that_is_not_pwmtads_is_told(tmp_path: Path, answer: bytes, wo
 def test_no_line_is_wider_than_the_terminal_and_no_number_is_cut(width: int) -> None:
     page = _page(sample_state(), width)
     assert max(cell_len(line) for line in page.splitlines()) <= width
-    for number in ("1,284,551", "48,201", "1,597 of 4,000", "214 of 300"):
+    for number in ("1,284,551", "48,201", "1,597 of 4,000", "214 of 250"):
         assert number in page
 
 
@@ -182,7 +243,7 @@ def test_errors_stand_first() -> None:
 
 
 def test_only_errors_make_the_exit_code_1() -> None:
-    state = sample_state()
+    state = healthy_snapshot().state
     for level, code in ((Level.OK, 0), (Level.WARNING, 0), (Level.UNKNOWN, 0), (Level.ERROR, 1)):
         assert exit_code(msgspec.structs.replace(state, findings=(Finding(level, "c", "t"),))) == code
 
@@ -198,6 +259,6 @@ def test_failures_of_parts_are_shown_where_the_parts_are() -> None:
         evicted_messages=3,
     )
     page = _page(broken, 120)
-    for words in ("unreadable", "never", "stored 1 h 6 min ago; FAILING: disk full", "LAST RELOAD REFUSED",
-                  "none configured", "3 evicted"):  # fmt: skip
-        assert words in page
+    for told in ("unreadable", "never", "stored 1 h 6 min ago; FAILING: disk full", "LAST RELOAD REFUSED",
+                 "none configured", "3 evicted"):  # fmt: skip
+        assert told in page

@@ -68,6 +68,28 @@ ON CONFLICT (host, domain) DO UPDATE SET operator = excluded.operator, seen_at =
 INSERT INTO pwmtad.meta (host, name, value) VALUES ($1, $2, $3)
 ON CONFLICT (host, name) DO UPDATE SET value = excluded.value;
 
+-- name: put_halts
+INSERT INTO pwmtad.halts
+    (host, id, stream, scope, subject, rule, phase, started_at, hold_until, ended_at, ended_by, reason, state)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+ON CONFLICT (host, id) DO UPDATE SET
+    stream = excluded.stream, scope = excluded.scope, subject = excluded.subject, rule = excluded.rule,
+    phase = excluded.phase, started_at = excluded.started_at, hold_until = excluded.hold_until,
+    ended_at = excluded.ended_at, ended_by = excluded.ended_by, reason = excluded.reason, state = excluded.state;
+
+-- name: put_memories
+INSERT INTO pwmtad.stream_memories (host, stream, state) VALUES ($1, $2, $3)
+ON CONFLICT (host, stream) DO UPDATE SET state = excluded.state;
+
+-- name: append_evidence
+INSERT INTO pwmtad.evidence
+    (host, at, stream, egress, operator, reply_class, rule, queue_id, recipient, recipient_domain, relay_host, reply)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12);
+
+-- name: append_records
+INSERT INTO pwmtad.records (host, at, kind, stream, rule, reason, before, after, halt_id, ends_at, subject, evidence)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12);
+
 -- name: load_checkpoints
 SELECT source, checkpoint FROM pwmtad.checkpoints WHERE host = $1;
 
@@ -107,6 +129,26 @@ SELECT domain, operator, seen_at FROM pwmtad.domain_operators WHERE host = $1 OR
 
 -- name: load_meta
 SELECT name, value FROM pwmtad.meta WHERE host = $1 ORDER BY name COLLATE "C";
+
+-- name: load_halts
+SELECT state FROM pwmtad.halts WHERE host = $1 AND (ended_at IS NULL OR ended_at > $2)
+ORDER BY started_at, id COLLATE "C";
+
+-- name: load_memories
+SELECT stream, state FROM pwmtad.stream_memories WHERE host = $1 ORDER BY stream COLLATE "C";
+
+-- name: load_evidence
+SELECT at, stream, egress, operator, reply_class, rule, queue_id, recipient, recipient_domain, relay_host, reply
+FROM (SELECT * FROM pwmtad.evidence WHERE host = $1 AND at > $2 ORDER BY at DESC, id DESC LIMIT $3) AS newest
+ORDER BY at, id;
+
+-- name: newest_records
+SELECT id, at, kind, stream, rule, reason, before, after, halt_id, ends_at, subject, evidence
+FROM (SELECT * FROM pwmtad.records WHERE host = $1 ORDER BY id DESC LIMIT $2) AS newest ORDER BY id;
+
+-- name: newest_records_of_halt
+SELECT id, at, kind, stream, rule, reason, before, after, halt_id, ends_at, subject, evidence
+FROM (SELECT * FROM pwmtad.records WHERE host = $1 AND halt_id = $2 ORDER BY id DESC LIMIT $3) AS newest ORDER BY id;
 
 -- name: oldest_attempts
 SELECT min(start_at) FROM pwmtad.attempt_buckets WHERE host = $1 AND span_s = $2 AND start_at < $3;
@@ -152,6 +194,24 @@ WHERE host = $1 AND span_s = $2 AND start_at >= $3 AND start_at < $4;
 
 -- name: drop_reasons
 DELETE FROM pwmtad.reasons WHERE host = $1 AND day = $2;
+
+-- name: prune_evidence
+DELETE FROM pwmtad.evidence WHERE id IN (
+    SELECT id FROM pwmtad.evidence WHERE host = $1 AND (
+        at <= $2 OR id <= (SELECT id FROM pwmtad.evidence WHERE host = $1 ORDER BY id DESC LIMIT 1 OFFSET $3)
+    ) LIMIT $4
+);
+
+-- name: prune_halts
+DELETE FROM pwmtad.halts
+WHERE host = $1 AND id IN (SELECT id FROM pwmtad.halts WHERE host = $1 AND ended_at <= $2 LIMIT $3);
+
+-- name: prune_records
+DELETE FROM pwmtad.records WHERE id IN (
+    SELECT id FROM pwmtad.records WHERE host = $1 AND at <= $2 AND id <= (
+        SELECT id FROM pwmtad.records WHERE host = $1 ORDER BY id DESC LIMIT 1 OFFSET $3
+    ) LIMIT $4
+);
 
 -- name: has_schema
 SELECT to_regclass('pwmtad.migrations') IS NOT NULL;

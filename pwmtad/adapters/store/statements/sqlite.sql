@@ -64,6 +64,28 @@ ON CONFLICT (domain) DO UPDATE SET operator = excluded.operator, seen_at = exclu
 INSERT INTO meta (name, value) VALUES (?, ?)
 ON CONFLICT (name) DO UPDATE SET value = excluded.value;
 
+-- name: put_halts
+INSERT INTO halts
+    (id, stream, scope, subject, rule, phase, started_at, hold_until, ended_at, ended_by, reason, state)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (id) DO UPDATE SET
+    stream = excluded.stream, scope = excluded.scope, subject = excluded.subject, rule = excluded.rule,
+    phase = excluded.phase, started_at = excluded.started_at, hold_until = excluded.hold_until,
+    ended_at = excluded.ended_at, ended_by = excluded.ended_by, reason = excluded.reason, state = excluded.state;
+
+-- name: put_memories
+INSERT INTO stream_memories (stream, state) VALUES (?, ?)
+ON CONFLICT (stream) DO UPDATE SET state = excluded.state;
+
+-- name: append_evidence
+INSERT INTO evidence
+    (at, stream, egress, operator, reply_class, rule, queue_id, recipient, recipient_domain, relay_host, reply)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+
+-- name: append_records
+INSERT INTO records (at, kind, stream, rule, reason, before, after, halt_id, ends_at, subject, evidence)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+
 -- name: load_checkpoints
 SELECT source, checkpoint FROM checkpoints;
 
@@ -99,6 +121,24 @@ SELECT domain, operator, seen_at FROM domain_operators ORDER BY seen_at, domain;
 
 -- name: load_meta
 SELECT name, value FROM meta ORDER BY name;
+
+-- name: load_halts
+SELECT state FROM halts WHERE ended_at IS NULL OR ended_at > ? ORDER BY started_at, id;
+
+-- name: load_memories
+SELECT stream, state FROM stream_memories ORDER BY stream;
+
+-- name: load_evidence
+SELECT at, stream, egress, operator, reply_class, rule, queue_id, recipient, recipient_domain, relay_host, reply
+FROM (SELECT * FROM evidence WHERE at > ? ORDER BY at DESC, id DESC LIMIT ?) ORDER BY at, id;
+
+-- name: newest_records
+SELECT id, at, kind, stream, rule, reason, before, after, halt_id, ends_at, subject, evidence
+FROM (SELECT * FROM records ORDER BY id DESC LIMIT ?) ORDER BY id;
+
+-- name: newest_records_of_halt
+SELECT id, at, kind, stream, rule, reason, before, after, halt_id, ends_at, subject, evidence
+FROM (SELECT * FROM records WHERE halt_id = ? ORDER BY id DESC LIMIT ?) ORDER BY id;
 
 -- name: oldest_attempts
 SELECT min(start_at) FROM attempt_buckets WHERE span_s = ? AND start_at < ?;
@@ -139,3 +179,16 @@ DELETE FROM message_buckets WHERE span_s = ? AND start_at >= ? AND start_at < ?;
 
 -- name: drop_reasons
 DELETE FROM reasons WHERE day = ?;
+
+-- name: prune_evidence
+DELETE FROM evidence WHERE id IN (
+    SELECT id FROM evidence WHERE at <= ? OR id <= (SELECT id FROM evidence ORDER BY id DESC LIMIT 1 OFFSET ?) LIMIT ?
+);
+
+-- name: prune_halts
+DELETE FROM halts WHERE id IN (SELECT id FROM halts WHERE ended_at <= ? LIMIT ?);
+
+-- name: prune_records
+DELETE FROM records WHERE id IN (
+    SELECT id FROM records WHERE at <= ? AND id <= (SELECT id FROM records ORDER BY id DESC LIMIT 1 OFFSET ?) LIMIT ?
+);

@@ -1,0 +1,111 @@
+"""First attempts and signatures of one stream, as the judgement needs them: since a release forgave, and whatever clocks do.
+
+Both count whole minutes, so that a restart, which has minute counts only, finds what it would have had without one: what was
+released in a minute is counted from the next minute on.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from pwmtad.core.tally import MessageColumn
+from pwmtad.core.window import DaySums, RollingSum
+from pwmtad.model.counters import HOUR_S, MINUTE_S, MessageCounts
+from pwmtad.model.judgement import StreamMemory
+from pwmtad.model.names import Instant
+
+_HOUR_MINUTES: Final = HOUR_S // MINUTE_S - 1
+"""The running minute and the 59 before it: never more than an hour, so two windows that Listmonk empties exactly an hour apart
+are not taken for one."""
+_MAX_LOOKBACK_MINUTES: Final = 7 * 24 * 60
+"""The longest `dkim.lookback_s`."""
+
+
+class StreamCounts:
+    """Counts of one stream. Fed in the order of the log."""
+
+    def __init__(self) -> None:
+        self._hour = RollingSum(_HOUR_MINUTES)
+        self._days = DaySums()
+        self._signatures: dict[int, list[int]] = {}
+        """By minute: signed, unsigned."""
+        self._minute = 0
+        self._line_minute = 0
+        self._since: tuple[Instant, Instant] = (0.0, 0.0)
+        self._spike_from = self._coverage_from = -1
+
+    def load(self, minute: int, count: int) -> None:
+        """Count first attempts that the store has, in any order; `advance` and `forgive` come before."""
+        if minute >= self._spike_from:
+            self._hour.add(minute, 0, count)
+        self._days.add(minute, 0, count)
+
+    def first(self, at: Instant) -> None:
+        """Count a first attempt."""
+        minute = int(at // MINUTE_S)
+        if minute < self._line_minute - _HOUR_MINUTES:
+            self._set_back(minute)
+        self._line_minute = minute
+        self.advance(at)
+        self.load(minute, 1)
+
+    def message(self, minute: int, column: MessageColumn, count: int) -> None:
+        """Count what a message's signature was judged to be; -1 takes a judgement back."""
+        if column not in (MessageColumn.SIGNED, MessageColumn.UNSIGNED) or minute < self._coverage_from:
+            return
+        self._signatures.setdefault(minute, [0, 0])[column is MessageColumn.UNSIGNED] += count
+
+    def advance(self, now: Instant) -> None:
+        """Move on; time that steps back changes nothing here."""
+        minute = int(now // MINUTE_S)
+        if minute > self._minute:
+            self._minute = minute
+            self._hour.advance(minute)
+            self._days.advance(minute)
+            for old in [m for m in self._signatures if m < minute - _MAX_LOOKBACK_MINUTES]:
+                del self._signatures[old]
+
+    def forgive(self, memory: StreamMemory) -> None:
+        """Begin anew where the memory says so; the day's ceiling forgives nothing."""
+        since = (memory.spike_since, memory.coverage_since)
+        if since == self._since:
+            return
+        if since[0] != self._since[0]:
+            self._spike_from = self._after(since[0])
+            self._hour = RollingSum(_HOUR_MINUTES)
+            self._hour.advance(self._minute)
+        if since[1] != self._since[1]:
+            self._coverage_from = self._after(since[1])
+            self._signatures = {m: counts for m, counts in self._signatures.items() if m >= self._coverage_from}
+        self._since = since
+
+    def hour(self) -> int:
+        """First attempts within the last 60 minutes."""
+        return self._hour.sums().get(0, 0)
+
+    def utc_day(self, now: Instant) -> int:
+        """First attempts of the UTC day of `now`."""
+        return self._days.sums(now).get(0, 0)
+
+    def coverage(self, lookback_s: int) -> MessageCounts:
+        """Signed and unsigned messages within the lookback, to the minute."""
+        begin = self._minute - max(1, lookback_s // MINUTE_S)
+        signed = unsigned = 0
+        for minute, counts in self._signatures.items():
+            if begin < minute <= self._minute:
+                signed += counts[0]
+                unsigned += counts[1]
+        return MessageCounts(signed=signed, unsigned=unsigned)
+
+    def _after(self, since: Instant) -> int:
+        """The minute after `since`; one from the future is of a clock that was set back, and forgives nothing."""
+        minute = int(since // MINUTE_S)
+        return minute + 1 if minute <= self._minute else -1
+
+    def _set_back(self, minute: int) -> None:
+        """No line comes so late: the clock was set back. The hour goes on with what it has, as of now."""
+        kept = self.hour()
+        self._minute, self._spike_from, self._coverage_from = minute, -1, -1
+        self._hour = RollingSum(_HOUR_MINUTES)
+        self._hour.advance(minute)
+        self._hour.add(minute, 0, kept)
