@@ -19,6 +19,8 @@ from pwmtad.model.judgement import Record, RecordKind
 from pwmtad.model.state import State
 
 _LIMIT: Final = 20
+_MOST: Final = 1000
+"""As many records as the daemon hands out at once."""
 _COLOURS: Final = {
     RecordKind.HALT: "bold red",
     RecordKind.CAP: "bold red",
@@ -34,16 +36,18 @@ _STEPS: Final = frozenset({RecordKind.PHASE, RecordKind.RELEASE, RecordKind.POOL
 
 @click.command(name="explain")
 @click.argument("halt_id", metavar="[ID]", required=False)
-@click.option("--limit", type=click.IntRange(1, 1000), default=_LIMIT, show_default=True, help="Newest decisions to show.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object per decision.")
+@click.option("--limit", type=click.IntRange(1, _MOST), default=_LIMIT, show_default=True, help="Newest decisions to show.")
+@click.option("--all", "everything", is_flag=True, help="Dead recipient domains as well: on an old list there are many.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object per decision, of every kind.")
 @socket_option
-def command(halt_id: str | None, limit: int, as_json: bool, path: str) -> None:
+def command(halt_id: str | None, limit: int, everything: bool, as_json: bool, path: str) -> None:
     """Explain the decisions of one halt, or the newest ones of all; the newest come last. Times are UTC.
 
     Exit code: 0 explained, 1 there is nothing of that ID, 2 the daemon can't be reached.
     """
+    picking = halt_id is None and not everything and not as_json
     try:
-        records = fetch_records(path, limit=limit, halt_id=halt_id)
+        records = fetch_records(path, limit=_MOST if picking else limit, halt_id=halt_id)
         state = fetch_state(path, None)
     except (UnreachableError, RefusedError) as error:
         click.echo(f"pwmtad: {error}", err=True)
@@ -52,7 +56,8 @@ def command(halt_id: str | None, limit: int, as_json: bool, path: str) -> None:
         for record in records:
             click.echo(encode(state_json.plain(record)), nl=False)
     else:
-        render_records(records, state, make_console(), halt_id)
+        shown = [record for record in records if record.kind is not RecordKind.SUPPRESS][-limit:] if picking else records
+        render_records(shown, state, make_console(), halt_id)
     if halt_id is not None and not records:
         raise SystemExit(1)
 

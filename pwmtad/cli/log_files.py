@@ -118,7 +118,8 @@ def _opened(file: str) -> Iterator[BufferedReader]:
         with Path(file).open("rb") as opened:
             yield opened
         return
-    reader: BufferedReader = BufferedReader(cast("RawIOBase", sys.stdin.buffer))
+    # Its own buffer would wait until it is full.
+    reader: BufferedReader = BufferedReader(cast("RawIOBase", getattr(sys.stdin.buffer, "raw", sys.stdin.buffer)))
     try:
         yield reader
     finally:

@@ -24,6 +24,8 @@ _EVIDENCE_ROWS: Final = 4
 """Rows of a quoted line at 80 columns: who, over what, and what a reply begins with."""
 _SUPPRESSED_SHOWN: Final = 10
 _ROWS_SHOWN: Final = 30
+_QUIET_S: Final = 600
+"""OpenDKIM says nothing while no mail comes in: a journal that begins so much later than mail.log is not worth a word."""
 _STYLES: Final = {
     RecordKind.HALT: "bold red",
     RecordKind.CAP: "bold red",
@@ -62,21 +64,19 @@ def conclusion(records: Sequence[Record], summary: Summary) -> Iterator[tuple[st
         return
     first = halts[0]
     before = summary.attempts - summary.attempts_after_first_halt
+    after = _counted(summary.attempts_after_first_halt, "attempt")
     what = f" of {first.subject}" if first.subject else ""
     yield (
         f"{_counted(len(halts), 'halt')}{capped}. The first halt{what}: "
-        f"{moment(first.at)} UTC, rule {first.rule}, after {number(before)} attempts.",
+        f"{moment(first.at)} UTC, rule {first.rule}, after {_counted(before, 'attempt')}.",
         "bold red",
     )
     if summary.stopped_at is not None:
         yield "Reading stopped there (--until-first-halt): what came after it is not counted here.", ""
     elif first.subject or len(summary.by_stream) > 1:
-        yield (
-            f"{number(summary.attempts_after_first_halt)} attempts came after it, those that it would not have held included.",
-            "",
-        )
+        yield f"{after} came after it, those that it would not have held included.", ""
     else:
-        yield f"{number(summary.attempts_after_first_halt)} attempts came after it: those would not have been made.", "bold"
+        yield f"{after} came after it: those would not have been made.", "bold"
 
 
 def moment(at: Instant) -> str:
@@ -90,7 +90,7 @@ def _print_head(summary: Summary, console: Console, config: str | None) -> None:
     else:
         console.print(Text(f"{moment(summary.first_at)} to {moment(summary.last_at)} UTC", "bold"))
     unparsed = f"{number(summary.unparsed)} of them not understood" if summary.unparsed else "all of them understood"
-    _print_wrapped(f"{number(summary.lines)} lines, {unparsed}; {number(summary.attempts)} attempts.", console)
+    _print_wrapped(f"{_counted(summary.lines, 'line')}, {unparsed}; {_counted(summary.attempts, 'attempt')}.", console)
     judged = "as one stream by the shipped rules (no -c)" if config is None else f"by {config}"
     _print_wrapped(f"Judged {judged}.", console)
     for sentence in _reservations(summary):
@@ -104,13 +104,13 @@ def _reservations(summary: Summary) -> Iterator[str]:
             "Whether mail was signed is not known: no line tells of a DKIM signature. Give OpenDKIM's journal with --journal; "
             "SyslogSuccess must be on (opendkim.conf)."
         )
-    elif summary.first_at is not None and summary.coverage_from > summary.first_at + 60:
+    elif summary.first_at is not None and summary.coverage_from > summary.first_at + _QUIET_S:
         yield f"Whether mail was signed is known only from {moment(summary.coverage_from)} on, where the journal begins."
     stray = sum(summary.by_stream.get(NO_STREAM, {}).values())
     if stray:
         yield (
-            f"{number(stray)} attempts left through no egress of any stream, so nothing judged them: does the configuration "
-            f"list all egresses, with the syslog_name that they log by?"
+            f"{_counted(stray, 'attempt')} left through no egress of any stream, so nothing judged them: does the "
+            f"configuration list all egresses, with the syslog_name that they log by?"
         )
 
 

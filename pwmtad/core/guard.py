@@ -46,6 +46,8 @@ _OFTEN_SHARE: Final = 0.05
 """Share of recipients mailed too often that is worth a finding. Own choice."""
 _OFTEN_SAMPLE: Final = 20
 """Recipients below which the share means nothing (test mails to oneself)."""
+_QUOTED: Final = 3
+"""First attempts that show what a spike or a full day was made of."""
 _REASON_LIMIT: Final = 300
 """Characters of a reason that a person or a log line gives."""
 
@@ -81,6 +83,8 @@ class Guard:
         """Of every stream that was ever configured: a halt must not be forgotten because a reload left its stream out."""
         self._counts: dict[str, StreamCounts] = {}
         self._repeats: dict[str, RepeatWatch] = {}
+        self._latest: dict[str, deque[tuple[Instant, Classified]]] = {}
+        """The newest first attempts of each stream: what a spike is shown by."""
         self.streams: dict[str, StreamJudge] = {}
         """Those configured now."""
         self._policy = policy
@@ -161,8 +165,10 @@ class Guard:
             judge.refresh(now)
             counts.advance(now)
             counts.forgive(judge.memory)
-            self._add(judge.volume(Volume(counts.hour(), counts.utc_day(now)), now))
-            self._add(judge.coverage(counts.coverage(settings.dkim.lookback_s), settings.dkim, now))
+            self._add(judge.volume(Volume(counts.hour(), counts.utc_day(now)), self._latest[name], now))
+            covered = counts.coverage(settings.dkim.lookback_s)
+            if covered.unsigned:
+                self._add(judge.coverage(covered, counts.unsigned_lines(), settings.dkim, now))
             self._add(judge.unverified(context.unverified.get(name, 0), settings.dkim.unverified_limit, now))
             self._add(grow(judge, now))
             judge.forget_ended(now)
@@ -266,6 +272,10 @@ class Guard:
         self._set_streams(policy)
         self._book.replace_rules(policy.stop_rules, self._dealt_with())
 
+    def know_milter(self, *, accepts: bool | None) -> None:
+        """Take what main.cf says now of mail whose milter is gone."""
+        self._policy = replace(self._policy, milter_accepts=accepts)
+
     # -- inner
 
     def _set_streams(self, policy: Policy) -> None:
@@ -283,6 +293,7 @@ class Guard:
             )
             self._counts[name] = StreamCounts()
             self._repeats[name] = RepeatWatch()
+            self._latest[name] = deque(maxlen=_QUOTED)
         self.streams = {name: self._judges[name] for name in policy.settings.streams}
 
     def _dealt_with(self) -> dict[tuple[str, str, str], Instant]:
@@ -312,7 +323,9 @@ class Guard:
         counts = self._counts[judge.name]
         counts.first(at)
         self._repeats[judge.name].add(counted.attempt.recipient, at)
-        self._add(judge.volume(Volume(counts.hour(), counts.utc_day(at)), at))
+        latest = self._latest[judge.name]
+        latest.append((at, counted))
+        self._add(judge.volume(Volume(counts.hour(), counts.utc_day(at)), latest, at))
 
     def _is_excluded(self, counted: Classified) -> bool:
         if counted.operator in self.streams[counted.stream].settings.excluded_operators:

@@ -6,7 +6,7 @@ set twice. Nothing sends, pauses or writes; `desire` says what follows, `plan` h
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
@@ -14,7 +14,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from pwmtad.config import DkimSettings, StreamSettings
-from pwmtad.core.evidence import Fired, subject_of
+from pwmtad.core.correlate import Classified
+from pwmtad.core.evidence import Fired, evidence_of, subject_of
 from pwmtad.core.halts import MANUAL_RULE, ReturnPolicy, begin_halt, more_evidence, open_halts, release, standing, step
 from pwmtad.core.records import fired_reason, halt_record, phase_record, quote, release_record, words
 from pwmtad.core.warmup import Rungs, rungs_at, rungs_from
@@ -196,8 +197,11 @@ class StreamJudge:
 
     # -- levels: asked at every look
 
-    def volume(self, volume: Volume, now: Instant) -> list[Record]:
-        """The spike rule and the day's ceiling. Asked at every first attempt: cheap while nothing is wrong."""
+    def volume(self, volume: Volume, latest: Iterable[tuple[Instant, Classified]], now: Instant) -> list[Record]:
+        """The spike rule and the day's ceiling. Asked at every first attempt: cheap while nothing is wrong.
+
+        `latest`: some of the newest first attempts, to be quoted.
+        """
         if not self._refreshed:
             self.refresh(now)
         records = []
@@ -207,7 +211,7 @@ class StreamJudge:
                 f"{volume.hour} first attempts within an hour, and {self.settings.spike_factor:g} times the window of "
                 f"{self.memory.ladder_window} is the limit: something sends past the window"
             )
-            records += self.halt(SPIKE_RULE, Scope.STREAM, self.name, reason, (), None, now)
+            records += self.halt(SPIKE_RULE, Scope.STREAM, self.name, reason, _quotes(latest), None, now)
         today = int(now // DAY_S)
         if volume.utc_day >= self.settings.ceiling_per_day and self.memory.capped_day < today:
             self.memory.capped_day = today
@@ -215,10 +219,11 @@ class StreamJudge:
             self.memory_changed = True
             reason = f"{volume.utc_day} first attempts this UTC day reach the ceiling of {self.settings.ceiling_per_day}"
             ends = float((today + 1) * DAY_S)
-            records.append(Record(now, RecordKind.CAP, self.name, CEILING_RULE, reason, ends_at=ends))
+            lines = tuple(_quotes(latest))
+            records.append(Record(now, RecordKind.CAP, self.name, CEILING_RULE, reason, lines, ends_at=ends))
         return records
 
-    def coverage(self, counts: MessageCounts, dkim: DkimSettings, now: Instant) -> list[Record]:
+    def coverage(self, counts: MessageCounts, lines: Sequence[EvidenceLine], dkim: DkimSettings, now: Instant) -> list[Record]:
         """Signed against sent: enough unsigned mail in the lookback halts the stream until somebody mended it."""
         judged = counts.signed + counts.unsigned
         if counts.unsigned < dkim.min_unsigned or counts.unsigned <= dkim.max_unsigned_share * judged:
@@ -227,7 +232,7 @@ class StreamJudge:
             f"{counts.unsigned} of {judged} campaign messages of the last {words(dkim.lookback_s)} carry no DKIM signature "
             f"(at most {dkim.max_unsigned_share:.0%} are borne): check that OpenDKIM signs for this stream's injectors"
         )
-        return self.halt(COVERAGE_RULE, Scope.STREAM, self.name, reason, (), None, now)
+        return self.halt(COVERAGE_RULE, Scope.STREAM, self.name, reason, lines, None, now)
 
     def unverified(self, count: int, limit: int, now: Instant) -> list[Record]:
         """Messages that left while nobody could tell whether they are signed."""
@@ -376,6 +381,10 @@ class StreamJudge:
         lines = tuple(quote(piece) for piece in fired.evidence)
         ends = until if kind is RecordKind.FREEZE else None
         return [Record(at, kind, self.name, fired.rule.id, fired_reason(fired), lines, ends_at=ends, subject=fired.operator)]
+
+
+def _quotes(latest: Iterable[tuple[Instant, Classified]]) -> list[EvidenceLine]:
+    return [quote(evidence_of(counted, at)) for at, counted in latest]
 
 
 def _date(at: Instant) -> str:

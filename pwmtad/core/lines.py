@@ -65,7 +65,8 @@ class LineReader:
 
     def entry(self, entry: JournalEntry) -> AnyEvent:
         """Read one journal entry: the journal has taken the line apart already."""
-        known = self._tags.get(entry.tag) or self._learn(entry.tag + ":")
+        word = entry.tag + ":"  # as a file's line has it: one cache for both
+        known = self._tags.get(word) or self._learn(word)
         if known is None:
             return events.Unparsed(entry.at, entry.host, entry.tag, entry.pid, entry.message)
         return known[2](entry.at, entry.host, known[0], entry.pid, entry.message)

@@ -117,13 +117,20 @@ class Observer:
             routes=parts.routes, classifier=parts.classifier, limits=parts.limits, grace_s=parts.grace_s
         )
 
+    def know_milter(self, *, accepts: bool | None) -> None:
+        """Take what main.cf says now of mail whose milter is gone."""
+        if self.guard is not None:
+            self.guard.know_milter(accepts=accepts)
+
     def load(self, ledger: Ledger, now: Instant) -> None:
         """Take up where the store says the last run ended."""
         self.tally.load(ledger, now)
         self.counters_since = min((float(bucket.start) for bucket in ledger.attempts), default=None)
         self.correlator.load(ledger)
         if self.guard is not None:
-            self.guard.load_counts(ledger, now)
+            # The judgement goes on where the lines do: what the store has is all that was read.
+            newest = max((float(bucket.start + bucket.span_s) for bucket in ledger.attempts), default=0.0)
+            self.guard.load_counts(ledger, min(now, newest))
         for name, checkpoint in ledger.checkpoints.items():
             if name in self.sources:
                 self.sources[name].checkpoint = checkpoint
@@ -172,19 +179,36 @@ class Observer:
     def look(self, now: Instant) -> None:
         """Let lookbacks rotate, judge coverage up to the watermark, and ask everything that is a level.
 
-        Called by every tick with the clock's time, and while lines are read as their own time goes on, so a backlog is judged
-        as it would have been judged live.
+        Called by every tick with the clock's time, and while lines are read as their own time goes on. While a backlog is read
+        the judgement's time is that of its lines, so it is judged as it would have been judged live.
         """
-        self._next_look = (now // MINUTE_S + 1) * MINUTE_S
-        self._soonest_look = now + _LOOK_INTERVAL_S
         self.tally.advance(now)
         self.correlator.advance(self.watermark())
         if self.doubts is not None:
             self.unknown = self.doubts(now)
+        judged = self._judgement_time(now)
+        if judged is None:
+            return
+        self._next_look = (judged // MINUTE_S + 1) * MINUTE_S
+        self._soonest_look = judged + _LOOK_INTERVAL_S
         if self.guard is not None:
             lost = any(max(source.watermark, source.heard_at) < now - _UNVERIFIED_S for source in self.sources.values())
             unverified = self.correlator.unverified(now - _UNVERIFIED_S) if lost else {}
-            self.guard.look(Context(self.warmup_starts, self.unknown, unverified), now)
+            self.guard.look(Context(self.warmup_starts, self.unknown, unverified), judged)
+
+    def _judgement_time(self, now: Instant) -> Instant | None:
+        """`now`, or while Postfix's lines are not read to their end the time of the newest one; None before the first, unless
+        a source is silent for long.
+        """
+        behind = [
+            source
+            for source in self.sources.values()
+            if source.kind is not SourceKind.OPENDKIM and not source.caught_up and source.health.error is None
+        ]
+        newest = [source.last_line_at for source in behind if source.last_line_at is not None]
+        if newest:
+            return min(now, *newest)
+        return None if any(now - source.heard_at < _UNVERIFIED_S for source in behind) else now
 
     def _is_due(self, at: Instant) -> bool:
         """Each minute of the log, and when the grace time of a message without a signature is over."""

@@ -17,9 +17,10 @@ _QUOTE_LIMIT: Final = 400
 
 def quote(piece: Evidence) -> EvidenceLine:
     """Return a piece of evidence as a line for people; the recipient only as a domain."""
+    judged = f"{piece.reply_class}/{piece.rule}" if piece.reply_class else "sent"
     text = (
-        f"{piece.queue_id} to {piece.recipient_domain} by {piece.egress} via {piece.relay_host} "
-        f"[{piece.reply_class}/{piece.rule}]: {piece.text}"
+        f"{piece.queue_id} to {piece.recipient_domain} by {piece.egress} via {piece.relay_host or 'no relay'} "
+        f"[{judged}]: {piece.text}"
     )
     return EvidenceLine(piece.at, clean(text, _QUOTE_LIMIT))
 

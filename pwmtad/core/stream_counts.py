@@ -11,12 +11,13 @@ from typing import Final
 from pwmtad.core.tally import MessageColumn
 from pwmtad.core.window import DaySums, RollingSum
 from pwmtad.model.counters import HOUR_S, MINUTE_S, MessageCounts
-from pwmtad.model.judgement import StreamMemory
+from pwmtad.model.judgement import EvidenceLine, StreamMemory
 from pwmtad.model.names import Instant
 
 _HOUR_MINUTES: Final = HOUR_S // MINUTE_S - 1
 """The running minute and the 59 before it: never more than an hour, so two windows that Listmonk empties exactly an hour apart
 are not taken for one."""
+_LINES: Final = 5
 _MAX_LOOKBACK_MINUTES: Final = 7 * 24 * 60
 """The longest `dkim.lookback_s`."""
 
@@ -96,6 +97,17 @@ class StreamCounts:
                 signed += counts[0]
                 unsigned += counts[1]
         return MessageCounts(signed=signed, unsigned=unsigned)
+
+    def unsigned_lines(self) -> list[EvidenceLine]:
+        """The newest minutes in which messages were queued that nobody signed, in words, oldest first."""
+        found = sorted(minute for minute, counts in self._signatures.items() if counts[1] > 0 and minute <= self._minute)
+        return [
+            EvidenceLine(
+                float(minute * MINUTE_S), f"{unsigned} unsigned and {signed} signed messages were queued in this minute"
+            )
+            for minute in found[-_LINES:]
+            for signed, unsigned in [self._signatures[minute]]
+        ]
 
     def _after(self, since: Instant) -> int:
         """The minute after `since`; one from the future is of a clock that was set back, and forgives nothing."""

@@ -47,7 +47,7 @@ _LOOK_INTERVAL_S: Final = 60.0
 _STATUS_INTERVAL_S: Final = 5.0
 """How often the sentence in `systemctl status` is renewed."""
 _HISTORY_S: Final = 2 * DAY_S
-"""What is read from the store at start: the last 24 hours and the running UTC day."""
+"""What is read from the store at start, at least: the last 24 hours and the running UTC day."""
 _MAX_TICK_AGE_S: Final = 30.0
 """/healthz is bad, and systemd's watchdog about to bite, when no tick has finished for so long."""
 _NEEDS_RESTART: Final = ("log.", "store.", "http.", "postfix.queue_directory", "limits.max_reasons_per_day")
@@ -148,7 +148,7 @@ class Daemon:
         await store.open()
         try:
             observed, clones = await self._look.take(settings)
-            ledger = await store.load(started_at - _HISTORY_S)
+            ledger = await store.load(started_at - max(_HISTORY_S, settings.dkim.lookback_s))
             guard = Guard(self._loaded.policy(observed.milter_accepts), ledger.judgement)
             observer = self._observer(ledger, guard, clones, started_at)
             ingest = self._ingest(store, observer)
@@ -202,7 +202,7 @@ class Daemon:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(ingest.run(), name="ingest")
                 tasks.create_task(self._tick(ticker), name="tick")
-                tasks.create_task(self._look_again(ticker), name="look")
+                tasks.create_task(self._look_again(ticker, observer), name="look")
                 tasks.create_task(self._roll_up(store), name="roll-up")
                 tasks.create_task(self._reload(ticker, observer), name="reload")
                 tasks.create_task(self._wait_for_end(), name="end")
@@ -249,10 +249,11 @@ class Daemon:
                 status_due = monotonic() + _STATUS_INTERVAL_S
             await ticker.pause()
 
-    async def _look_again(self, ticker: Ticker) -> None:
+    async def _look_again(self, ticker: Ticker, observer: Observer) -> None:
         while True:
             await asyncio.sleep(_LOOK_INTERVAL_S)
             ticker.observed, _ = await self._look.take(ticker.settings)
+            observer.know_milter(accepts=ticker.observed.milter_accepts)
 
     async def _roll_up(self, store: Store) -> None:
         while True:

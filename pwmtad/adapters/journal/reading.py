@@ -132,7 +132,8 @@ class Reading:
     def fail(self, reason: str) -> None:
         """The journal can't be read; begin again with DRAIN."""
         self.phase = Phase.DRAIN
-        self._live = False
+        # What comes and is vacuumed until the journal is read again is missed.
+        self._live = self._gone = False
         self._error = reason
 
     def _arrive(self) -> None:

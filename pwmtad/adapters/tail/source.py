@@ -41,7 +41,7 @@ class FileSource:
         chunk_bytes: int = 1 << 20,
         poll_interval_s: float = 0.25,
     ) -> None:
-        self._path = os.path.abspath(path)
+        self._path = os.fspath(path)
         self._name = name
         self._start_at = start_at
         self._max_line_bytes = max_line_bytes
@@ -100,7 +100,9 @@ class FileSource:
 
         while True:
             with suppress(OSError, RuntimeError, ExceptionGroup):  # no such directory yet; no inotify watches left
-                async for _ in awatch(directory, watch_filter=concerns, debounce=_DEBOUNCE_MS, step=_STEP_MS, recursive=False):
+                async for _ in awatch(
+                    directory or ".", watch_filter=concerns, debounce=_DEBOUNCE_MS, step=_STEP_MS, recursive=False
+                ):
                     changed.set()
             await asyncio.sleep(_WATCH_AGAIN_S)
 

@@ -265,6 +265,33 @@ def test_no_gap_is_counted_when_what_was_followed_till_now_is_vacuumed() -> None
     assert (reading.phase, reading.health.gaps) == (Phase.FOLLOW, 0)
 
 
+def test_a_journal_that_was_away_and_came_back_is_watched_for_gaps_as_before() -> None:
+    reading = Reading(UNIT, JournalCheckpoint(cursor(3)))
+    for _ in (Phase.DRAIN, Phase.PROBE):
+        reading.begin()
+        reading.ended(0, "")
+    reading.renew()
+    reading.begin()
+    reading.take([line(3)])
+    reading.begin()
+    reading.take([line(5)])
+    assert reading.health.gaps == 2
+
+
+def test_what_is_vacuumed_while_journalctl_is_down_is_a_gap() -> None:
+    reading = Reading(UNIT, None)
+    reading.take([line(1)])
+    reading.ended(0, "")
+    reading.renew()
+    for _ in (Phase.DRAIN, Phase.PROBE):
+        reading.begin()
+        reading.ended(0, "")
+    reading.fail("died")
+    reading.begin()
+    assert numbers(reading.take([line(3)])) == [3]
+    assert reading.health.gaps == 1
+
+
 def test_a_broken_json_line_is_a_gap_and_words_for_people_are_not() -> None:
     reading = Reading(UNIT, None)
     assert numbers(reading.take([b"-- Boot 1 --", b"", line(1), b'{"__CURSOR":', line(2)])) == [1, 2]

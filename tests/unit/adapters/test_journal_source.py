@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from pwmtad.adapters.journal import JournalSource
+from pwmtad.adapters.journal.process import Process
 from pwmtad.model.sources import Batch, Checkpoint, JournalCheckpoint, JournalEntry
 
 _SCRIPT = """\
@@ -25,6 +26,7 @@ options = dict(argument.partition("=")[::2] for argument in sys.argv[1:])
 follow, cursor = "--follow" in options, options.get("--cursor")
 phase = "probe" if options.get("--lines") == "0" else "follow" if follow else "drain"
 with open(HERE + "/calls", "a+") as calls:
+    options["matches"] = [argument for argument in sys.argv[1:] if argument[:2] != "--"]
     calls.write(json.dumps([os.getpid(), phase, options]) + "\\n")
     calls.seek(0)
     turn = len(calls.readlines())
@@ -96,7 +98,7 @@ class Fake:
         lines = self.journal_file.read_bytes().splitlines(keepends=True)
         self.journal_file.write_bytes(b"".join(lines[count:]))
 
-    def calls(self) -> list[tuple[int, str, dict[str, str]]]:
+    def calls(self) -> list[tuple[int, str, dict[str, Any]]]:
         """Process id, phase and options of each start."""
         if not self.calls_file.exists():
             return []
@@ -187,6 +189,15 @@ async def test_a_drain_ends_caught_up_and_following_goes_on_from_its_last_entry(
     assert seen.last.source == "opendkim"
 
 
+@pytest.mark.services
+async def test_without_a_directory_only_this_machines_entries_are_asked_for(fake: Fake) -> None:
+    source = JournalSource("opendkim.service", name="opendkim", command=str(fake.command))
+    await read(source, lambda seen: seen.last.caught_up)
+    this = "_MACHINE_ID=" + Path("/etc/machine-id").read_text().strip()  # noqa: ASYNC240 - 33 bytes
+    assert fake.calls()[0][2]["matches"].count(this) == 2
+    assert source.name == "opendkim"
+
+
 async def test_an_entry_written_between_drain_and_follow_is_not_lost(fake: Fake) -> None:
     fake.write(1)
     fake.body(f'if follow:\n    open(HERE + "/journal", "ab").write({line(2)!r})\nwork()')
@@ -216,6 +227,21 @@ async def test_a_backlog_comes_in_bounded_batches_whose_checkpoints_account_for_
         assert isinstance(batch.checkpoint, JournalCheckpoint)
         assert batch.checkpoint.cursor == cursor(count - 1)
         assert not batch.caught_up
+
+
+async def test_of_a_burst_only_the_last_batch_is_caught_up(fake: Fake) -> None:
+    fake.write(0)
+    seen = Seen()
+    async with aclosing(fake.source().batches(None)) as batches:
+        await until(batches, seen, lambda: seen.last.caught_up and len(fake.calls()) == 2)
+        first = len(seen.batches)
+        fake.write(*range(1, 2501))
+        await asyncio.sleep(0.5)  # a reader that is busy meanwhile finds them all at once
+        await until(batches, seen, lambda: 2500 in seen.numbers and seen.last.caught_up)
+    with_entries = [batch for batch in seen.batches[first:] if batch.records]
+    assert len(with_entries) >= 3
+    assert not any(batch.caught_up for batch in with_entries[:-1])
+    assert seen.numbers == list(range(2501))
 
 
 async def test_a_slow_reader_makes_journalctl_wait_instead_of_filling_memory(fake: Fake) -> None:
@@ -324,7 +350,7 @@ async def test_a_huge_line_is_dropped_and_counted_and_the_next_is_read(fake: Fak
     assert (seen.numbers, seen.last.health.cut_lines, seen.last.health.gaps) == ([1, 2], 1, 0)
 
 
-async def test_endless_words_on_stderr_neither_fill_memory_nor_stop_journalctl(fake: Fake) -> None:
+async def test_endless_words_on_stderr_do_not_stop_journalctl(fake: Fake) -> None:
     fake.write(1)
     fake.body(
         "for _ in range(2000):\n    sys.stderr.write('Journal file corrupted, ignoring file.\\n' * 50)\n"
@@ -332,6 +358,15 @@ async def test_endless_words_on_stderr_neither_fill_memory_nor_stop_journalctl(f
     )
     seen = await read(fake.source(), lambda seen: bool(seen.errors))
     assert seen.errors == ["journalctl ended with exit code 3: the last word: starting it again"]
+
+
+def test_of_stderr_only_the_beginning_and_the_end_are_kept() -> None:
+    process = Process()
+    for number in range(2000):
+        process.pipe_data_received(2, b"%d " % number * 20)
+    assert process.stderr.startswith("0 0 ")
+    assert process.stderr.endswith(" 1999 ")
+    assert len(process.stderr) == 8192
 
 
 async def test_a_hanging_drain_is_told_and_ended(fake: Fake) -> None:
@@ -350,6 +385,7 @@ async def test_following_is_not_caught_up_before_the_entry_it_began_at_was_shown
     async with aclosing(fake.source(patience_s=1.0).batches(None)) as batches:
         await until(batches, seen, lambda: seen.last.caught_up)
         await until(batches, seen, lambda: not seen.last.caught_up)
+        assert not seen.errors
         fake.write(2)
         await until(batches, seen, lambda: seen.last.caught_up)
     assert "has shown nothing" in seen.errors[0]

@@ -65,6 +65,16 @@ async def test_without_an_id_the_newest_decisions_are_told_oldest_first(tmp_path
     )
 
 
+async def test_a_list_full_of_dead_domains_hides_no_halt(tmp_path: Path) -> None:
+    dead = Record(AT, RecordKind.SUPPRESS, "trucking", "null-mx", "dead.example does not take mail at all")
+    async with fake_daemon(tmp_path) as daemon:
+        daemon.kept += [dead] * 50
+        assert HALT_ID in (await daemon.run("explain")).stdout
+        assert "dead.example" not in (await daemon.run("explain")).stdout
+        assert (await daemon.run("explain", "--all")).stdout.count("Dead.example") == 20
+        assert len((await daemon.run("explain", "--json")).stdout.splitlines()) == 20
+
+
 async def test_json_is_one_object_a_line_with_dates(tmp_path: Path) -> None:
     async with fake_daemon(tmp_path) as daemon:
         result = await daemon.run("explain", "--json")

@@ -9,7 +9,7 @@ from itertools import chain
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pwmtad.cli import log_files
@@ -32,11 +32,13 @@ def _lines(data: bytes, sizes: list[int], limit: int = 1000) -> list[str]:
     return list(chain.from_iterable(split_lines((piece for piece in _pieces(data, sizes) if piece), limit)))
 
 
+@settings(deadline=None)
 @given(data=_DATA, sizes=st.lists(st.integers(1, 9), max_size=60))
 def test_lines_are_the_same_however_the_bytes_come(data: bytes, sizes: list[int]) -> None:
     assert _lines(data, sizes) == _lines(data, [])
 
 
+@settings(deadline=None)
 @given(data=_DATA)
 def test_a_line_ends_at_a_line_feed_and_nowhere_else(data: bytes) -> None:
     raw = data.split(b"\n")
@@ -44,6 +46,7 @@ def test_a_line_ends_at_a_line_feed_and_nowhere_else(data: bytes) -> None:
     assert _lines(data, []) == (wanted if wanted[-1] else wanted[:-1])
 
 
+@settings(deadline=None)
 @given(sizes=st.lists(st.integers(1, 9), max_size=60))
 def test_an_overlong_line_is_cut_and_counts_once(sizes: list[int]) -> None:
     data = b"first\n" + b"x" * 100 + b"\nlast\n"

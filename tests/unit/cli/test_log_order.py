@@ -5,12 +5,14 @@ from __future__ import annotations
 import gzip
 import json
 import os
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import permutations
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from pwmtad.cli.log_order import LogFile, in_order, is_sequence, year_of
 
@@ -86,6 +88,26 @@ def test_a_file_that_crosses_new_year_is_followed_by_one_of_the_new_year(tmp_pat
         assert [(Path(file.path).name, file.year) for file in files] == [("a", 2019), ("b", 2019), ("c", 2020)]
         assert files[1].last == _at("2020-01-03T00:00:00")
         assert is_sequence(files)
+
+
+@settings(deadline=None)
+@given(data=st.data(), begin=st.integers(0, 364), spans=st.lists(st.integers(1, 40), min_size=1, max_size=7))
+def test_any_files_of_less_than_a_year_in_any_order_get_their_years(
+    data: st.DataObject, begin: int, spans: list[int], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Each file covers some days, the next one begins where it ended; together they leave a gap on the circle of the year."""
+    folder = tmp_path_factory.mktemp("logs")
+    day = datetime(2018, 1, 1, tzinfo=UTC) + timedelta(days=begin)
+    wanted, paths = [], []
+    for number, span in enumerate(spans):
+        end = day + timedelta(days=span, seconds=-1)
+        paths.append(_write(folder, str(number), f"{day:%b} {day.day:2d} 00:00:00", f"{end:%b} {end.day:2d} 23:59:59"))
+        wanted.append((str(number), day.timestamp(), end.timestamp()))
+        day += timedelta(days=span)
+    year = datetime.fromtimestamp(wanted[0][1], UTC).year
+    files = _order(*data.draw(st.permutations(paths)), year=year)
+    assert [(Path(file.path).name, file.first, file.last) for file in files] == wanted
+    assert is_sequence(files)
 
 
 def test_eleven_months_and_december_are_one_year(tmp_path: Path) -> None:

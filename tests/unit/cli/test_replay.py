@@ -229,15 +229,15 @@ def test_signatures_are_taken_from_the_journal_alone_if_there_is_one(tmp_path: P
 
 def test_coverage_is_judged_from_where_the_journal_begins(tmp_path: Path) -> None:
     ids = [queue_id() for _ in range(40)]
-    log = [one for number, qid in enumerate(ids) for one in message(number * 10.0, qid)]
+    log = [one for number, qid in enumerate(ids) for one in message(number * 60.0, qid)]
     # journald kept the newest half.
-    journal = _write(tmp_path, [entry(number * 10.0, "opendkim", signed(ids[number])) for number in range(20, 40)], "journal")
+    journal = _write(tmp_path, [entry(number * 60.0, "opendkim", signed(ids[number])) for number in range(20, 40)], "journal")
     decisions, summary = _replay("--mail-log", _write(tmp_path, log), "--journal", journal)
     assert "halt" not in _kinds(decisions)
-    assert summary["coverage_from"] == stamp(200).replace(".000000", "")
+    assert summary["coverage_from"] == stamp(1200).replace(".000000", "")
     assert (summary["messages"]["default"]["signed"], summary["messages"]["default"]["unsigned"]) == (20, 0)
     report = " ".join(_run("--mail-log", str(tmp_path / "mail.log"), "--journal", journal).stdout.split())
-    assert "Whether mail was signed is known only from 2026-03-02 00:03:20 on, where the journal begins." in report
+    assert "Whether mail was signed is known only from 2026-03-02 00:20:00 on, where the journal begins." in report
 
 
 def test_without_a_line_of_opendkim_coverage_is_unknown_and_halts_nothing(tmp_path: Path) -> None:
@@ -344,14 +344,14 @@ def test_the_report_of_a_quiet_log_says_so(tmp_path: Path) -> None:
 def test_the_report_says_if_attempts_belong_to_no_stream(tmp_path: Path) -> None:
     log = _write(tmp_path, [attempt(0, tag="postfix/out99/smtp")])
     report = " ".join(_run("-c", _config(tmp_path), "--mail-log", log).stdout.split())
-    assert "1 attempts left through no egress of any stream" in report.replace("1 attempt ", "1 attempts ")
+    assert "1 attempt left through no egress of any stream" in report
 
 
 def test_the_report_counts_domains_for_suppression(tmp_path: Path) -> None:
     dead = (
-        "deferred (host mx.mail.protection.outlook.com[192.0.2.8] said: 451 4.4.4 Mail received as unauthenticated, incoming to "
-        "a recipient domain configured in a hosted tenant which has no mail-enabled subscriptions. ATTR5 (in reply to RCPT TO "
-        "command))"
+        "deferred (host mx.mail.protection.outlook.com[192.0.2.8] said: 451 4.4.4 Mail received as unauthenticated, incoming "
+        "to a recipient domain configured in a hosted tenant which has no mail-enabled subscriptions. ATTR5 (in reply to RCPT "
+        "TO command))"
     )
     lines = [
         attempt(number * 10.0 + turn, dead, to=f"a@dead{number}.example", enhanced="4.4.4",

@@ -87,6 +87,8 @@ def test_the_answers_stay_the_same_however_many_tags_and_clients_come() -> None:
             assert asked.egress(tag) == fresh.egress(tag)
             assert asked.injector("172.18.0.5", tag) == fresh.injector("172.18.0.5", tag)
 
+    assert max(len(asked._tags), len(asked._clients)) < 5000, "what strangers choose must not fill the memory"
+
 
 @pytest.mark.parametrize(
     ("tag", "egress"),

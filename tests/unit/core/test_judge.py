@@ -22,12 +22,13 @@ from pwmtad.core.records import quote, words
 from pwmtad.model.counters import MessageCounts
 from pwmtad.model.judgement import Effect, EvidenceLine, Halt, HaltPhase, Record, RecordKind, Scope, StopRule, StreamMemory
 from pwmtad.model.names import Instant, StreamName
-from tests.tools.judging import DAY, HOUR, START, block, rule, settings_of
+from tests.tools.judging import DAY, HOUR, START, attempt, block, rule, settings_of
 
 STREAM: StreamSettings = settings_of().streams[StreamName("trucking")]
 POLICY = ReturnPolicy()
 HOLD = 72 * HOUR
 DKIM = DkimSettings()
+LINES = [EvidenceLine(START, "10 unsigned")]
 
 
 def judge_of(memory: StreamMemory | None = None, halts: tuple[Halt, ...] = ()) -> StreamJudge:
@@ -371,7 +372,7 @@ def test_ended_halts_are_forgotten_when_they_can_be_no_relapse_any_more_and_are_
 
 
 def volume(judge: StreamJudge, hour: int, day: int, now: Instant) -> list[Record]:
-    return judge.volume(Volume(hour, day), now)
+    return judge.volume(Volume(hour, day), [(now, attempt(now))], now)
 
 
 def test_twice_the_window_is_borne_and_one_more_is_a_spike_until_released() -> None:
@@ -379,6 +380,8 @@ def test_twice_the_window_is_borne_and_one_more_is_a_spike_until_released() -> N
     assert volume(judge, 100, 100, START) == []
     (record,) = volume(judge, 101, 101, START)
     assert (record.rule, record.ends_at) == (SPIKE_RULE, None)
+    assert [line.text[:48] for line in record.evidence] == ["4XkJ2l1zq9z1 to example.com by out05 via gmail-s"]
+    assert "[sent]" in record.evidence[0].text
     assert record.reason == (
         "101 first attempts within an hour, and 2 times the window of 50 is the limit: something sends past the window"
     )
@@ -408,7 +411,7 @@ def test_after_the_window_became_smaller_what_was_sent_before_is_no_spike() -> N
 def test_a_released_spike_or_coverage_halt_is_forgiven_up_to_now() -> None:
     judge = judge_of()
     volume(judge, 101, 101, START)
-    judge.coverage(MessageCounts(signed=0, unsigned=10), DKIM, START)
+    judge.coverage(MessageCounts(signed=0, unsigned=10), LINES, DKIM, START)
     for halt in list(judge.halts.values()):
         judge.release(halt.id, "alice", START + 60)
     assert (judge.memory.spike_since, judge.memory.coverage_since) == (START + 60, START + 60)
@@ -426,6 +429,7 @@ def test_the_ceiling_caps_the_utc_day_with_the_message_that_reaches_it() -> None
     assert volume(judge, 10, 3999, START + 600) == []
     (record,) = volume(judge, 10, 4000, START + 600)
     assert (record.kind, record.rule, record.ends_at) == (RecordKind.CAP, "ceiling", START + DAY)
+    assert len(record.evidence) == 1
     assert volume(judge, 10, 4001, START + 601) == []
 
 
@@ -454,13 +458,14 @@ def test_lines_of_yesterday_that_come_late_cap_nothing_again() -> None:
 )
 def test_unsigned_mail_halts_from_ten_and_more_than_a_twentieth_on(signed: int, unsigned: int, halts: bool) -> None:
     judge = judge_of()
-    records = judge.coverage(MessageCounts(signed=signed, unsigned=unsigned), DKIM, START)
+    records = judge.coverage(MessageCounts(signed=signed, unsigned=unsigned), LINES, DKIM, START)
     assert [record.rule for record in records] == ([COVERAGE_RULE] if halts else [])
 
 
 def test_the_reason_of_a_coverage_halt_has_the_numbers() -> None:
-    (record,) = judge_of().coverage(MessageCounts(signed=2, unsigned=10), DKIM, START)
+    (record,) = judge_of().coverage(MessageCounts(signed=2, unsigned=10), LINES, DKIM, START)
     assert record.reason.startswith("10 of 12 campaign messages of the last 1 h carry no DKIM signature (at most 5% are borne)")
+    assert list(record.evidence) == LINES
 
 
 def test_mail_that_nobody_could_verify_halts_at_the_limit() -> None:

@@ -108,6 +108,8 @@ def test_more_tags_than_the_cache_holds_are_still_read() -> None:
         assert isinstance(event, events.Attempt)
         assert event.pid == pid
 
+    assert len(reader._tags) < 5000, "each process has a tag of its own: they must not fill the memory"
+
 
 def test_a_file_may_change_its_timestamps_in_the_middle() -> None:
     reader = LineReader(now=NOW)

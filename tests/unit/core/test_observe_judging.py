@@ -191,7 +191,29 @@ def test_what_is_unknown_reaches_the_judgement_with_the_next_look() -> None:
     observer.unknown = {"log_gap": "lines may have been missed"}
     observer.look(START)
     assert observer.guard is not None
+    assert observer.guard.take_news() == []  # nothing was read yet: whether there is a backlog is not known
+    observer.take(batch(), START)
+    observer.look(START)
     assert {record.rule for record in observer.guard.take_news() if record.kind is RecordKind.UNKNOWN} == {"log_gap"}
+
+
+def test_a_source_that_says_nothing_does_not_keep_the_judgement_from_looking() -> None:
+    observer = observer_of()
+    observer.unknown = {"log_silent": "no line"}
+    observer.look(START + 61)
+    assert observer.guard is not None
+    assert {record.rule for record in observer.guard.take_news() if record.kind is RecordKind.UNKNOWN} == {"log_silent"}
+
+
+def test_a_backlog_is_judged_by_the_time_of_its_lines_though_the_clock_ticks() -> None:
+    observer = observer_of(now=START + 3 * DAY)
+    lines = [sent(START + HOUR + 10 * number, number) for number in range(101)]
+    for number, line in enumerate(lines):
+        observer.take(batch(line, caught_up=False), START + 3 * DAY + number)
+        observer.look(START + 3 * DAY + number)
+    assert observer.guard is not None
+    halts = [record for record in observer.guard.take_news() if record.kind is RecordKind.HALT]
+    assert [(halt.rule, halt.at) for halt in halts] == [("spike", START + HOUR + 1000)]
 
 
 def test_a_replay_has_no_arrival_and_takes_every_line_at_its_word() -> None:

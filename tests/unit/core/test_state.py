@@ -10,12 +10,13 @@ from pwmtad.core.observe import Observer
 from pwmtad.core.overview import overview_page
 from pwmtad.core.state import About, build_state
 from pwmtad.core.wiring import parts_of, source_kinds
+from pwmtad.model.counters import AttemptBucket, AttemptCounts, AttemptKey
 from pwmtad.model.judgement import EvidenceLine, HaltPhase, Scope
 from pwmtad.model.observed import Observed
 from pwmtad.model.replies import RuleSet
 from pwmtad.model.sources import Batch, SourceHealth
 from pwmtad.model.state import Finding, Level, ReloadState, Snapshot, State, StoreState, StreamState, Totals
-from tests.tools.judging import DAY, HOUR, START, Run, settings_of
+from tests.tools.judging import DAY, HOUR, START, Run, ledger_of, settings_of
 
 NOW = START + 10 * DAY
 STORE = StoreState("sqlite:/var/lib/pwmtad/pwmtad.db", NOW - 1, 5, 0, None)
@@ -151,6 +152,14 @@ def test_what_goes_wrong_is_a_finding(scene: Scene) -> None:
     ]  # fmt: skip
     assert f"cannot read {names[0]}" in state.summary
     assert "5 findings: the disk is full" in state.summary
+
+
+def test_attempts_of_the_last_hour_are_in_the_sentence(scene: Scene) -> None:
+    for count, status in ((2, "sent"), (1, "bounced")):
+        key = AttemptKey("trucking", "out05", "other", status, "")
+        scene.observer.tally.load(ledger_of([AttemptBucket(60, int(NOW), key, AttemptCounts(count))]), NOW)
+    assert scene.state().summary == "observe: last hour 2 sent, 0 deferred, 1 bounced"
+    assert scene.stream().first_attempts_hour == 3
 
 
 @pytest.mark.parametrize(("progress", "words"), [(0.42, "reading mail.log (42%)"), (None, "reading mail.log")])

@@ -177,3 +177,15 @@ def test_minutes_beyond_the_longest_lookback_are_forgotten() -> None:
     counts.message(MINUTE, SIGNED, 1)
     counts.advance(START + 8 * DAY)
     assert counts._signatures == {}
+
+
+def test_unsigned_mail_is_shown_by_its_newest_minutes() -> None:
+    counts = StreamCounts()
+    for minute in range(8):
+        counts.message(MINUTE + minute, UNSIGNED, minute + 1)
+    counts.message(MINUTE + 7, SIGNED, 3)
+    counts.message(MINUTE + 6, UNSIGNED, -7)
+    counts.advance(START + 7 * MINUTE_S)
+    lines = counts.unsigned_lines()
+    assert [int(line.at - START) // MINUTE_S for line in lines] == [2, 3, 4, 5, 7]
+    assert lines[-1].text == "8 unsigned and 3 signed messages were queued in this minute"

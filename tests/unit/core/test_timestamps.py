@@ -37,7 +37,7 @@ def read_all(
 
 # -- RFC 3339
 
-digits = st.text("0123456789", min_size=1, max_size=9)
+digits = st.one_of(st.text("0123456789", min_size=6, max_size=6), st.text("0123456789", min_size=1, max_size=9))
 rfc3339_texts = st.builds(
     "{}{}{}".format,
     st.sampled_from(
@@ -56,6 +56,8 @@ rfc3339_texts = st.builds(
 @example(["2026-11-24T02:51:29.49946+00:00"] * 2)
 @example(["2026-11-24T02:51:29,499469+00:00"] * 2)
 @example(["20261124T025129.5+00:00"] * 2)
+@example(["2026-11-24T02:51:29.499469+00:00", "2026-11-24T02:51:30.499469+00:00"])
+@example(["2026-11-24T02:51:29.499469+00:00", "2026-11-24T02:51:29.499469+05:30", "2026-11-24T02:51:29.499469Z"])
 def test_what_was_read_before_changes_no_full_timestamp(texts: list[str]) -> None:
     reader = Rfc3339()
 
