@@ -84,6 +84,23 @@ class StateDeltas(Struct, frozen=True):
     domains_removed: list[str]
 
 
+FED: Final[frozenset[type[Event]]] = frozenset(
+    {
+        events.Attempt,
+        events.Client,
+        events.Pickup,
+        events.Queued,
+        events.Removed,
+        events.Expired,
+        events.Notification,
+        events.MilterReject,
+        events.Signed,
+        events.MilterUnreachable,
+    }
+)
+"""Events that change what is known of a queue id; others need not be fed, but for `watches_sessions`."""
+
+
 class Correlator:
     """Feed it events in the order they were read; move it on with `advance`."""
 
@@ -108,8 +125,6 @@ class Correlator:
         """Queue ids forgotten before `removed`, because too many were open."""
         self.restarted = 0
         """Queue ids used again before their last message was judged (short ids)."""
-        self.event_counts: dict[str, int] = {}
-        """Events by name."""
         self._on: dict[type[Event], Callable[..., Classified | Unfiltered | None]] = {
             events.Attempt: self._attempt,
             events.Client: self._client,
@@ -135,8 +150,6 @@ class Correlator:
 
     def feed(self, event: AnyEvent) -> Classified | Unfiltered | None:
         """Take one event; return the delivery attempt that was counted, or the message that no milter saw."""
-        name = event.name
-        self.event_counts[name] = self.event_counts.get(name, 0) + 1
         handler = self._on.get(type(event))
         if handler is None:
             if self._blind and isinstance(event, events.Other):
@@ -148,6 +161,11 @@ class Correlator:
         else:
             self._last_at = at
         return handler(event, at)
+
+    @property
+    def watches_sessions(self) -> bool:
+        """Whether even lines without a meaning of their own matter now: they tell where an smtpd session ends."""
+        return bool(self._blind)
 
     def advance(self, watermark: Instant) -> None:
         """Judge coverage of messages queued more than the grace time before `watermark`, the time up to which every

@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from pwmtad.core.attribution import Routes
 from pwmtad.core.classify import Classifier
-from pwmtad.core.correlate import Classified, Correlator, Limits, Unfiltered
+from pwmtad.core.correlate import FED, Classified, Correlator, Limits, Unfiltered
 from pwmtad.core.guard import Context, Guard
 from pwmtad.core.lines import LineReader, daemon_of
 from pwmtad.core.tally import Tally
@@ -34,6 +34,7 @@ _UNVERIFIED_S: Final = 60.0
 busy reading a backlog is waited for. Own choice: twice the grace time, and longer than journalctl takes to be started again."""
 _SIGNALS: Final = frozenset({events.MilterUnreachable, events.BindFailed, events.Suppressed})
 """Looked up by type: this is asked for every line."""
+_FED: Final = FED | _SIGNALS
 _SIGNING: Final = (events.Signed, events.NotSigned, events.SigningFailed)
 
 
@@ -103,6 +104,8 @@ class Observer:
         self.sources = {
             name: SourceReading(kind, LineReader(zone=zone, now=now, year=year), now) for name, kind in sources.items()
         }
+        self.event_counts: dict[str, int] = {}
+        """Events by name, since the process started."""
         self._arrived_at: Instant | None = None
         """When the batch that is being counted arrived; None where lines have no arrival (replay)."""
         self._changed = False
@@ -168,6 +171,7 @@ class Observer:
             if event.at >= self._soonest_look and self._is_due(event.at):
                 self.look(event.at)
         if self._is_mine(source.kind, event):
+            self._count_event(event.name, 1)
             self._feed(event)
         elif isinstance(event, events.Suppressed):
             self.suppressed_at = self._judged_at(event.at)  # journald speaks for all
@@ -259,6 +263,7 @@ class Observer:
         unparsed: dict[str, int] = {}
         reader, kind = source.reader, source.kind
         all_mine = kind is SourceKind.BOTH
+        kinds: dict[type[AnyEvent], int] = {}
         begun = self.counters_since is not None or kind is SourceKind.OPENDKIM
         for record in records:
             event = reader.line(record) if type(record) is str else reader.entry(record)  # type: ignore[arg-type]
@@ -274,13 +279,25 @@ class Observer:
                 if at >= self._soonest_look and at <= now and self._is_due(at):
                     source.watermark = max(source.watermark, at)
                     self.look(at)
+            event_type = type(event)
             if all_mine or self._is_mine(kind, event):
-                self._feed(event)
-            elif type(event) is events.Suppressed:
+                kinds[event_type] = kinds.get(event_type, 0) + 1
+                if event_type in _FED or self.correlator.watches_sessions:
+                    self._feed(event)
+            elif event_type is events.Suppressed:
                 self.suppressed_at = self._judged_at(at)  # journald speaks for all
-        for outcome, counted in (("parsed", parsed), ("unparsed", unparsed)):
-            for tag, count in counted.items():
+        self._add_up(name, kinds, {"parsed": parsed, "unparsed": unparsed})
+
+    def _add_up(self, name: str, kinds: Mapping[type[AnyEvent], int], outcomes: Mapping[str, Mapping[str, int]]) -> None:
+        """Carry a batch's counts of events and lines on."""
+        for counted_type, count in kinds.items():
+            self._count_event(counted_type.name, count)
+        for outcome, tags in outcomes.items():
+            for tag, count in tags.items():
                 self.tally.lines(name, daemon_of(tag), outcome, count)
+
+    def _count_event(self, name: str, count: int) -> None:
+        self.event_counts[name] = self.event_counts.get(name, 0) + count
 
     def _feed(self, event: AnyEvent) -> None:
         counted = self.correlator.feed(event)

@@ -102,9 +102,12 @@ def delivery(at: Instant | None, host: str, tag: str, pid: int | None, message: 
 
 def delivery_agent(at: Instant | None, host: str, tag: str, pid: int | None, message: str) -> AnyEvent:
     """smtp, lmtp, local, virtual, pipe, discard, error: outcomes, refusals on the way, connection and bind failures."""
-    attempt = delivery(at, host, tag, pid, message)
-    if attempt is not None:
-        return attempt
+    queue_id, found_to, _ = message[:_TO_WITHIN].partition(": to=<")
+    if found_to and queue_id.isalnum():
+        attempt = delivery(at, host, tag, pid, message)
+        return attempt if attempt is not None else events.Unparsed(at, host, tag, pid, message)
+    if message.startswith(_CHATTER):
+        return events.Other(at, host, tag, pid, None, message)
     if (found := _CONNECT.match(message)) is not None:
         text, relay, ip, port = found.groups()
         return events.ConnectFailed(at, host, tag, pid, None, relay, ip, int(port) if port else None, text)
@@ -116,8 +119,6 @@ def delivery_agent(at: Instant | None, host: str, tag: str, pid: int | None, mes
         return events.ConnectFailed(at, host, tag, pid, qid, relay, ip, None, text)
     if (found := _BIND.match(message)) is not None:
         return events.BindFailed(at, host, tag, pid, found[2], found[1])
-    if _TO.match(message) is not None:
-        return events.Unparsed(at, host, tag, pid, message)
     return anything(at, host, tag, pid, message)
 
 
@@ -136,6 +137,8 @@ def qmgr(at: Instant | None, host: str, tag: str, pid: int | None, message: str)
 
 def smtpd(at: Instant | None, host: str, tag: str, pid: int | None, message: str) -> AnyEvent:
     """The SMTP server: who submitted which queue id, and what milters did to it."""
+    if message.startswith(_CHATTER):
+        return events.Other(at, host, tag, pid, None, message)
     if (found := _CLIENT.match(message)) is not None:
         qid, client_host, client_ip, sasl_username = found.groups()
         return events.Client(at, host, tag, pid, qid, client_host, client_ip, sasl_username)
@@ -220,7 +223,17 @@ def _seconds(text: str) -> float | None:
 
 
 _REMOVED: Final = ": removed"
-_TO: Final = re.compile(_QUEUE_ID + "to=<")
+_TO_WITHIN: Final = 36
+"""Characters: a queue id (at most 30) and `: to=<`."""
+_CHATTER: Final = (
+    "connect from ",
+    "disconnect from ",
+    "Untrusted TLS connection ",
+    "Trusted TLS connection ",
+    "Anonymous TLS connection ",
+    "Verified TLS connection ",
+)
+"""A third of a campaign host's lines: known at their first word."""
 _LOCAL_PROGRAMS: Final = frozenset({"error", "retry"})
 
 HANDLERS: Final[dict[str, Handler]] = {

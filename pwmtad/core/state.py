@@ -89,7 +89,7 @@ def build_state(
         reload=reload,
         open_messages=observer.correlator.open_messages,
         evicted_messages=observer.correlator.evicted,
-        events=dict(observer.correlator.event_counts),
+        events=dict(observer.event_counts),
         ticks=about.ticks,
         tick_s=about.tick_s,
         halts=halts,
