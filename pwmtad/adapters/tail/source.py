@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 from collections.abc import AsyncGenerator
 from concurrent.futures import ThreadPoolExecutor
@@ -11,8 +12,8 @@ from typing import Final
 
 from watchfiles import Change, awatch
 
-from pwmtad.adapters.tail.follower import Follower, StartAt, Step
-from pwmtad.model.sources import Batch, Checkpoint, FileCheckpoint, SourceHealth
+from pwmtad.adapters.tail.follower import Follower, StartAt
+from pwmtad.model.sources import Batch, Checkpoint, FileCheckpoint
 
 _SIGN_OF_LIFE_S: Final = 0.5
 """With nothing to say. The port asks for one a second; this leaves room for the poll."""
@@ -56,10 +57,11 @@ class FileSource:
     async def batches(self, checkpoint: Checkpoint | None) -> AsyncGenerator[Batch, None]:
         """As `LogSource.batches`. Close it (`contextlib.aclosing`) to let go of the file, its thread and its watch."""
         loop = asyncio.get_running_loop()
+        # A checkpoint of another kind is of no use: the source was a journal before.
+        position = checkpoint if isinstance(checkpoint, FileCheckpoint) else None
         follower = Follower(
             self._path,
-            # A checkpoint of another kind is of no use: the source was a journal before.
-            position=checkpoint if isinstance(checkpoint, FileCheckpoint) else None,
+            position=position,
             start_at=self._start_at,
             max_line_bytes=self._max_line_bytes,
             read_bytes=self._chunk_bytes,
@@ -67,17 +69,21 @@ class FileSource:
         executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"tail-{self._name}")
         changed = asyncio.Event()
         watch = asyncio.create_task(self._watch(changed), name=f"watch {self._path}")
-        told: Batch | None = None
-        told_at = loop.time()
+        told = Batch(self._name, [], position, caught_up=False, health=follower.health)
+        told_at = -math.inf
         try:
             while True:
                 changed.clear()
-                step = await loop.run_in_executor(executor, follower.step)
-                batch = self._batch(step, follower.position, follower.health)
-                if step.lines or told is None or _differs(batch, told) or loop.time() - told_at >= _SIGN_OF_LIFE_S:
+                step = loop.run_in_executor(executor, follower.step)
+                while not (await asyncio.wait((step,), timeout=_SIGN_OF_LIFE_S))[0]:
+                    # To unpack a large file takes seconds, and a dying disk as long as it likes.
+                    yield Batch(self._name, [], told.checkpoint, caught_up=False, health=told.health)
+                lines, caught_up, again = step.result()
+                batch = Batch(self._name, lines, follower.position, caught_up, follower.health)
+                if lines or _differs(batch, told) or loop.time() - told_at >= _SIGN_OF_LIFE_S:
                     told, told_at = batch, loop.time()
                     yield batch
-                if not step.again:
+                if not again:
                     with suppress(TimeoutError):
                         async with asyncio.timeout(self._poll_interval_s):
                             await changed.wait()
@@ -87,9 +93,6 @@ class FileSource:
             closed = loop.run_in_executor(executor, follower.close)
             await asyncio.gather(watch, closed, return_exceptions=True)
             executor.shutdown(wait=False)
-
-    def _batch(self, step: Step, position: FileCheckpoint | None, health: SourceHealth) -> Batch:
-        return Batch(self._name, step.lines, position, step.caught_up, health)
 
     async def _watch(self, changed: asyncio.Event) -> None:
         """Set `changed` when something happens to the log. Only a hint: without it, the poll finds out."""

@@ -241,7 +241,8 @@ def test_a_line_that_the_truncation_tore_apart_is_whole(world: World, follower: 
     assert read_all(follower) == world.lines[2:]
 
 
-def test_lines_written_after_the_copy_was_made_are_not_read_twice(world: World, follower: Follower) -> None:
+@pytest.mark.parametrize("pack", [False, True])
+def test_lines_written_after_the_copy_was_made_are_not_read_twice(world: World, follower: Follower, pack: bool) -> None:
     read: list[str] = []
 
     def write_and_read() -> None:
@@ -251,6 +252,8 @@ def test_lines_written_after_the_copy_was_made_are_not_read_twice(world: World, 
     for number in range(30):
         world.log(b" filling %d" % number)
     world.copytruncate(write_and_read)
+    if pack:
+        world.pack(world.rotated()[0])
     world.log(b" after")
     with restarted(follower, world) as other:
         read += read_all(other)
@@ -392,6 +395,17 @@ def test_a_packed_file_that_breaks_off_is_read_as_far_as_it_goes(world: World, f
     other.close()
 
 
+def test_a_damaged_file_among_the_rotated_does_not_hide_the_checkpoint(world: World, follower: Follower) -> None:
+    world.rename()
+    world.reopen()
+    world.pack(world.rotated()[0])
+    world.log(b" third")
+    (world.directory / "mail.log.0.gz").write_bytes(b"no gzip at all")
+    with restarted(follower, world) as other:
+        assert read_all(other) == world.lines[2:]
+        assert other.health.gaps == 1
+
+
 def test_a_checkpoint_that_makes_no_sense_is_a_gap(world: World, follower: Follower) -> None:
     assert follower.position is not None
     follower.close()
@@ -474,6 +488,45 @@ def test_a_directory_that_may_not_be_entered_is_named(open_directory: Path) -> N
         follower.step()
     path.parent.parent.chmod(0o700)
     assert f"chmod 750 {open_directory}/closed`" in str(follower.health.error)
+
+
+@pytest.mark.parametrize("pack", [False, True])
+def test_a_rotated_file_without_permission_is_one_gap(open_directory: Path, pack: bool) -> None:
+    world = World(open_directory)
+    world.log(b" first")
+    follower = follow(world.path)
+    with nobody():
+        read = read_all(follower)
+    for filling in (b" closed", b" open"):
+        world.rename()
+        world.reopen()
+        world.log(filling)
+    path = world.rotated()[0]
+    if pack:
+        path = world.pack(path)
+    path.chmod(0)
+    with nobody():
+        read += read_all(follower)
+    assert read == [world.lines[0], world.lines[2]]
+    assert follower.health.gaps == 1
+    assert follower.health.error is None
+    with nobody(), restarted(follower, world) as other:
+        assert read_all(other) == []
+        assert other.health.gaps == 0
+    world.close()
+
+
+def test_a_group_without_a_name_is_called_by_its_number(open_directory: Path) -> None:
+    if os.geteuid() != 0:
+        return  # only root may give a file away
+    path = open_directory / "mail.log"
+    path.write_text("first\n")
+    os.chown(path, 0, 54321)
+    path.chmod(0o640)
+    with nobody():
+        follower = follow(path)
+        follower.step()
+    assert "usermod -aG 54321 pwmtad" in str(follower.health.error)
 
 
 def test_a_new_log_without_permission_does_not_stop_the_old_one(open_directory: Path) -> None:

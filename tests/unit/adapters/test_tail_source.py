@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import threading
 from collections.abc import AsyncGenerator, Iterator
@@ -86,6 +87,24 @@ async def test_trouble_is_told_again_and_again_and_no_exception(tmp_path: Path) 
         lines, batch = await lines_until(batches, 1)
         assert lines == ["first"]
         assert batch.health.error is None
+
+
+async def test_a_read_that_hangs_is_no_silence(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with aclosing(source_of(world.path).batches(None)) as batches:
+        _, last = await lines_until(batches, 2)
+        release = threading.Event()
+        try:
+            with monkeypatch.context() as patch:
+                patch.setattr(os, "pread", lambda *arguments, pread=os.pread: (release.wait(), pread(*arguments))[1])
+                for _ in range(2):
+                    batch = await anext(batches)
+                    while batch.caught_up:
+                        batch = await anext(batches)
+                    assert (batch.records, batch.checkpoint) == ([], last.checkpoint)
+        finally:
+            release.set()
+        world.log(b" third")
+        assert (await lines_until(batches, 1))[0] == world.lines[2:]
 
 
 async def test_an_overlong_line_moves_the_checkpoint_while_nothing_is_delivered(world: World) -> None:

@@ -67,6 +67,21 @@ def test_a_short_queue_id_that_is_used_again_is_another_message() -> None:
     assert world.open_ids == []
 
 
+def test_a_queue_id_that_is_used_again_is_no_longer_the_oldest() -> None:
+    world = World()
+    for queue_id in ("731D420C053", "A1234", "731D420C053"):
+        world.feed(client(START, queue_id), queued(START, queue_id), attempt(START, queue_id))
+
+    assert world.open_ids == ["A1234", "731D420C053"]
+
+
+def test_a_message_is_as_old_as_the_first_of_its_lines_whichever_is_read_first() -> None:
+    world = World()
+    world.feed(signed(START + 1, "A1234"), client(START, "A1234"), client(START, "B1234"), signed(START + 1, "B1234"))
+
+    assert [message.opened_at for _, message in world.correlator.open_items()] == [START, START]
+
+
 def test_a_queue_id_that_comes_again_without_removed_is_another_message() -> None:
     world = World()
     world.feed(client(START, "731D420C053"), queued(START, "731D420C053"), attempt(START, "731D420C053"))
@@ -430,9 +445,10 @@ def test_the_next_session_of_the_same_process_is_innocent(line: str) -> None:
         [said(START, "disconnect from x[192.0.2.4]", pid=2)],
         [said(START, "disconnect from x[192.0.2.4]", tag="postfix/submission/smtpd")],
         [said(START, "lost connection after DATA from app[172.18.0.5]")],
+        [events.MessageId(START, "mx", "postfix/cleanup", 1, "A1234", "connect from ")],
     ],
 )
-def test_the_end_of_another_session_changes_nothing(other: list[events.Other]) -> None:
+def test_the_end_of_another_session_changes_nothing(other: list[events.Other | events.MessageId]) -> None:
     world = World()
 
     assert len(world.feed(milter_gone(START), *other, client(START + 2, "A1234"), queued(START + 2, "A1234"))) == 1
@@ -454,6 +470,7 @@ def test_no_number_of_processes_without_a_milter_fills_the_memory() -> None:
         world.feed(milter_gone(START, pid=pid))
 
     assert len(world.feed(client(START, "A1234", pid=2499), queued(START, "A1234"))) == 1
+    assert len(world.correlator._blind) <= 1000
 
 
 # -- memory
@@ -530,6 +547,8 @@ def test_no_number_of_queue_ids_fills_the_memory() -> None:
         assert world.correlator.open_messages <= limit
 
     assert world.correlator.evicted == 100_000 - world.correlator.open_messages
+    assert world.correlator.open_messages > limit * 0.98, "only the oldest hundredth goes at once"
+    assert max(len(world.correlator._pending), len(world.correlator._stubs)) <= limit
     assert world.open_ids[-1] == "A0099999"
     assert world.correlator.unverified(START + 1000) == {
         "news": sum(1 for number in range(100_000 - len(world.open_ids), 100_000) if number % 6 == 0)

@@ -45,7 +45,9 @@ class Mail(Struct, frozen=True):
 mails = st.lists(
     st.builds(
         Mail,
-        kind=st.sampled_from(["campaign", "campaign", "campaign", "cron", "stranger", "refused", "notification", "requeued"]),
+        kind=st.sampled_from(
+            ["campaign", "campaign", "campaign", "cron", "stranger", "refused", "bounce", "notification", "requeued"]
+        ),
         start_s=st.integers(0, 4000),
         sign_s=st.lists(st.sampled_from([0.5, 0.6, 2.0, GRACE + 0.5]), max_size=2).map(lambda times: tuple(sorted(times))),
         tries=st.lists(st.tuples(st.integers(1, 3), st.sampled_from(["sent", "deferred", "bounced"])), max_size=3).map(tuple),
@@ -66,7 +68,7 @@ def lines_of(number: int, mail: Mail) -> tuple[list[AnyEvent], list[AnyEvent]]:
         "stranger": client(at, queue_id, "192.0.2.9"),
         "notification": notification(at, "X00000", queue_id),
     }
-    sender = "" if mail.kind == "notification" else "news@example.org"
+    sender = "" if mail.kind in ("notification", "bounce") else "news@example.org"
     log = [first.get(mail.kind, client(at, queue_id)), queued(at + 1, queue_id, sender)]
     at += 1
     for round_, (recipients, status) in enumerate(mail.tries):
@@ -125,7 +127,7 @@ def expected_attempts(written: list[Mail]) -> AttemptCounts:
     for mail in written:
         rounds = [recipients for recipients, _ in mail.tries] + ([1] if mail.kind == "requeued" else [])
         total, recipients = sum(rounds), max(rounds, default=0)
-        if mail.kind == "notification":
+        if mail.kind in ("notification", "bounce"):
             notifications += total
         elif mail.kind != "refused":
             first += recipients
@@ -214,6 +216,25 @@ def test_any_interleaving_of_both_sources_counts_what_is_true(written: list[Mail
 
     assert reading.world.messages == expected_messages(written)
     assert reading.world.attempts == expected_attempts(written)
+    assert set(reading.world.tally.message_totals()) <= {"news", "none"}
+    assert reading.world.tally.readings(END).day.messages == reading.world.tally.message_totals()
+
+
+@settings(deadline=None, max_examples=150)
+@given(mails, steps)
+def test_after_each_commit_the_store_holds_what_the_memory_holds(written: list[Mail], todo: list[tuple[str, int]]) -> None:
+    reading = Reading(*sources_of(written[:4]))
+    for step, count in [*todo, ("log", 100), ("journal", 100), ("judge", 0)]:
+        for _ in range(count or 1):
+            if step == "judge":
+                reading.judge()
+            else:
+                reading.more(0 if step == "log" else 1, 1)
+            reading.commit()
+            assert dict(reading.world.correlator.open_items()) == reading.world.book.open
+            assert reading.world.tally.attempt_totals() == {
+                row.key: row.counts for row in reading.world.book.ledger().attempt_totals
+            }
 
 
 @settings(deadline=None, max_examples=200)
@@ -228,6 +249,7 @@ def test_commits_and_crashes_anywhere_change_no_count(written: list[Mail], todo:
         reading.world.tally.advance(END)
     assert broken.world.tally.attempt_totals() == straight.world.tally.attempt_totals()
     assert broken.world.messages == straight.world.messages == expected_messages(written)
+    assert broken.world.tally.message_totals() == straight.world.tally.message_totals()
     assert broken.world.tally.reasons(START) == straight.world.tally.reasons(START)
     assert broken.world.tally.readings(END).day.attempts == straight.world.tally.readings(END).day.attempts
     ledger = broken.world.book.ledger()
