@@ -15,14 +15,13 @@ from msgspec import Struct
 
 from pwmtad.core.attribution import Routes
 from pwmtad.core.classify import Classifier
-from pwmtad.core.correlate import FED, Classified, Correlator, Limits, Unfiltered
+from pwmtad.core.correlate import FED, Classified, Correlator, Limits
 from pwmtad.core.guard import Context, Guard
 from pwmtad.core.lines import LineReader, daemon_of
 from pwmtad.core.tally import Tally
 from pwmtad.model import events
 from pwmtad.model.counters import MINUTE_S
 from pwmtad.model.events import AnyEvent
-from pwmtad.model.judgement import JudgementDeltas
 from pwmtad.model.ledger import Commit, Ledger
 from pwmtad.model.names import Instant, SourceKind
 from pwmtad.model.sources import Batch, Checkpoint, JournalEntry, SourceHealth
@@ -76,7 +75,7 @@ class Observer:
         zone: tzinfo = UTC,
         now: Instant,
         year: int | None = None,
-        guard: Guard | None = None,
+        guard: Guard,
     ) -> None:
         self.guard = guard
         self._routes = parts.routes
@@ -110,8 +109,7 @@ class Observer:
         """When the batch that is being counted arrived; None where lines have no arrival (replay)."""
         self._changed = False
         self._dirty_checkpoints: set[str] = set()
-        if guard is not None:
-            self.tally.on_message = guard.message
+        self.tally.on_message = guard.message
 
     def reconfigure(self, parts: Parts) -> None:
         """Replace what a reload may replace."""
@@ -122,18 +120,16 @@ class Observer:
 
     def know_milter(self, *, accepts: bool | None) -> None:
         """Take what main.cf says now of mail whose milter is gone."""
-        if self.guard is not None:
-            self.guard.know_milter(accepts=accepts)
+        self.guard.know_milter(accepts=accepts)
 
     def load(self, ledger: Ledger, now: Instant) -> None:
         """Take up where the store says the last run ended."""
         self.tally.load(ledger, now)
         self.counters_since = min((float(bucket.start) for bucket in ledger.attempts), default=None)
         self.correlator.load(ledger)
-        if self.guard is not None:
-            # The judgement goes on where the lines do: what the store has is all that was read.
-            newest = max((float(bucket.start + bucket.span_s) for bucket in ledger.attempts), default=0.0)
-            self.guard.load_counts(ledger, min(now, newest))
+        # The judgement goes on where the lines do: what the store has is all that was read.
+        newest = max((float(bucket.start + bucket.span_s) for bucket in ledger.attempts), default=0.0)
+        self.guard.load_counts(ledger, min(now, newest))
         for name, checkpoint in ledger.checkpoints.items():
             if name in self.sources:
                 self.sources[name].checkpoint = checkpoint
@@ -195,10 +191,9 @@ class Observer:
             return
         self._next_look = (judged // MINUTE_S + 1) * MINUTE_S
         self._soonest_look = judged + _LOOK_INTERVAL_S
-        if self.guard is not None:
-            lost = any(max(source.watermark, source.heard_at) < now - _UNVERIFIED_S for source in self.sources.values())
-            unverified = self.correlator.unverified(now - _UNVERIFIED_S) if lost else {}
-            self.guard.look(Context(self.warmup_starts, self.unknown, unverified), judged)
+        lost = any(max(source.watermark, source.heard_at) < now - _UNVERIFIED_S for source in self.sources.values())
+        unverified = self.correlator.unverified(now - _UNVERIFIED_S) if lost else {}
+        self.guard.look(Context(self.warmup_starts, self.unknown, unverified), judged)
 
     def _judgement_time(self, now: Instant) -> Instant | None:
         """`now`, or while Postfix's lines are not read to their end the time of the newest one; None before the first, unless
@@ -221,8 +216,7 @@ class Observer:
     @property
     def changed(self) -> bool:
         """Whether a commit would write anything."""
-        judged = self.guard is not None and self.guard.has_deltas
-        return self._changed or judged or self.tally.has_deltas or bool(self._dirty_checkpoints)
+        return self._changed or self.guard.has_deltas or self.tally.has_deltas or bool(self._dirty_checkpoints)
 
     def commit(self, at: Instant) -> Commit:
         """Return everything since the last call. It belongs together: counters and the checkpoints they account for."""
@@ -244,15 +238,14 @@ class Observer:
             open_removed=state.open_removed,
             domains_put=state.domains_put,
             domains_removed=state.domains_removed,
-            judgement=self.guard.take_deltas() if self.guard is not None else JudgementDeltas(),
+            judgement=self.guard.take_deltas(),
         )
 
     def drop_deltas(self) -> None:
         """Forget what a commit would write: there is no store (replay)."""
         self.tally.drop_deltas()
         self.correlator.drop_deltas()
-        if self.guard is not None:
-            self.guard.take_deltas()
+        self.guard.take_deltas()
         self._changed = False
         self._dirty_checkpoints.clear()
 
@@ -302,12 +295,10 @@ class Observer:
     def _feed(self, event: AnyEvent) -> None:
         counted = self.correlator.feed(event)
         guard = self.guard
-        if guard is None:
-            return
         if counted is not None:
-            if type(counted) is Classified:
+            if isinstance(counted, Classified):
                 guard.see(counted, self._judged_at(counted.attempt.at))
-            elif type(counted) is Unfiltered:
+            else:
                 guard.unfiltered(counted.stream, counted.queue_id, counted.text, self._judged_at(counted.at))
         elif type(event) in _SIGNALS:
             self._signal(guard, event)

@@ -60,7 +60,7 @@ def build_state(
 ) -> State:
     """Return everything at `now`."""
     readings = observer.tally.readings(now)
-    judges = observer.guard.streams if observer.guard is not None else {}
+    judges = observer.guard.streams
     sources = tuple(
         _source(name, source, about.places.get(name, name), observer.tally.line_totals())
         for name, source in observer.sources.items()
@@ -70,7 +70,7 @@ def build_state(
         for name, stream in settings.streams.items()
     )
     halts = tuple(replace(halt, evidence=()) for judge in judges.values() for halt in open_halts(judge.halts.values()))
-    desired = tuple(observer.guard.desired(now)) if observer.guard is not None else ()
+    desired = tuple(observer.guard.desired(now))
     findings = tuple(_findings(sources, store, reload, streams, observed))
     return State(
         version=about.version,

@@ -286,8 +286,7 @@ class Daemon:
         parts: Parts = parts_of(settings, loaded.rules, clones)
         changes = diff_settings(ticker.settings, settings)
         observer.reconfigure(parts)
-        if observer.guard is not None:
-            observer.guard.reconfigure(loaded.policy(observed.milter_accepts))
+        observer.guard.reconfigure(loaded.policy(observed.milter_accepts))
         ticker.settings, ticker.observed = settings, observed
         ticker.reload = ReloadState(old.file, now, old.reloads + 1, old.failed_reloads, None)
         restart = [change for change in changes if change.startswith(_NEEDS_RESTART)]

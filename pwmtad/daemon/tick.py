@@ -107,8 +107,6 @@ class Ticker:
 
     def _tell_news(self) -> None:
         """Log each decision once, in the words that `explain` uses."""
-        if self._observer.guard is None:
-            return
         for record in self._observer.guard.take_news():
             key = (record.stream, record.kind.value)
             self._decisions[key] = self._decisions.get(key, 0) + 1

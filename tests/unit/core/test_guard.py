@@ -728,7 +728,7 @@ def do(run: Run, step: Step, now: Instant) -> None:
         case "halt":
             run.guard.halt("trucking", 1800 if x % 2 else None, "x", now)
         case "release":
-            halts = run.halts()
+            halts = sorted(run.halts(), key=lambda halt: halt.id)  # whatever order a store gives them back in
             if halts:
                 run.guard.release(halts[x % len(halts)].id, "alice", now)
         case "bind":
