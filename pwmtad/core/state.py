@@ -66,7 +66,7 @@ def build_state(
         for name, source in observer.sources.items()
     )
     streams = tuple(
-        _judged(_stream(name, stream, readings, observed, now), judges[name].memory if name in judges else None, now)
+        _judged(_stream(name, stream, readings, observed, now), judges[name].memory, now)
         for name, stream in settings.streams.items()
     )
     halts = tuple(replace(halt, evidence=()) for judge in judges.values() for halt in open_halts(judge.halts.values()))
@@ -193,10 +193,8 @@ def _stream(name: str, stream: StreamSettings, readings: Readings, observed: Obs
     )
 
 
-def _judged(stream: StreamState, memory: StreamMemory | None, now: Instant) -> StreamState:
+def _judged(stream: StreamState, memory: StreamMemory, now: Instant) -> StreamState:
     """Add what the judgement remembers of the stream."""
-    if memory is None:
-        return stream
     frozen = memory.frozen_until > now
     return replace(
         stream,

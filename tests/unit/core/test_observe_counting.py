@@ -129,6 +129,14 @@ def test_a_reload_replaces_routes_while_counting_goes_on() -> None:
     assert [bucket.key.egress for bucket in observer.commit(NOW).attempts] == ["none"]
 
 
+def test_a_message_that_passes_a_milter_that_is_gone_reaches_the_judgement() -> None:
+    observer = observer_of()
+    gone = line(0, "postfix/smtpd", "warning: connect to Milter service inet:127.0.0.1:8891: Connection refused")
+    unsigned = [text for text in message(1, 1) if "opendkim" not in text]
+    observer.take(batch(gone, *unsigned), NOW)
+    assert [r.rule for r in observer.guard.take_news() if r.kind is RecordKind.HALT] == ["dkim-milter"]
+
+
 def test_what_main_cf_says_of_a_milter_that_is_gone_reaches_the_judgement() -> None:
     observer = observer_of()
     gone = line(5, "postfix/smtpd", "warning: connect to Milter service inet:127.0.0.1:8891: Connection refused")

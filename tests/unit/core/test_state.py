@@ -175,5 +175,13 @@ def test_the_page_for_people_says_of_each_stream_whether_it_may_send(scene: Scen
     assert "<td>?</td><td>10</td>" in _page(msgspec.structs.replace(scene.state(), desired=()))  # an older daemon's state
 
 
+def test_the_page_for_people_tells_findings_and_escapes_them(scene: Scene) -> None:
+    finding = Finding(Level.WARNING, "short_queue_ids", "set <enable_long_queue_ids>", "main.cf")
+    scene.observed = msgspec.structs.replace(scene.observed, findings=(finding,))
+    page = _page(scene.state())
+    assert "set &lt;enable_long_queue_ids&gt;" in page
+    assert "<td>main.cf</td>" in page
+
+
 def _page(state: State) -> str:
     return overview_page(Snapshot(state, Totals({}, {}, {}), ready=True, not_ready=()))
