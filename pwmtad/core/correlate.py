@@ -17,6 +17,7 @@ from msgspec import Struct
 
 from pwmtad.core.attribution import Routes
 from pwmtad.core.classify import Classifier
+from pwmtad.core.domains import DomainMemory
 from pwmtad.core.reply import parse_reply
 from pwmtad.core.tally import Column, MessageColumn, Tally
 from pwmtad.core.text import clean, domain_of, reason_of
@@ -115,10 +116,9 @@ class Correlator:
         # Heaps: after a step back of the clock the first line to come is not the first to be due.
         self._pending: list[tuple[Instant, str]] = []
         self._stubs: list[tuple[Instant, str]] = []
-        self._domains: dict[str, DomainOperator] = {}
+        self._domains = DomainMemory()
         self._dirty: set[str] = set()
         self._stored: set[str] = set()
-        self._dirty_domains: set[str] = set()
         self._blind: dict[tuple[str, int | None], tuple[Instant, str]] = {}
         self._last_at: Instant = 0.0
         self.evicted = 0
@@ -367,23 +367,13 @@ class Correlator:
         domain = domain_of(event.recipient)
         if event.relay_host is not None:
             operator = self._classifier.operator_of_relay(event.relay_host)
-            known = self._domains.get(domain)
-            if known is None or known.operator != operator:
-                self._learn_domain(DomainOperator(domain, operator, at))
+            if self._domains.get(domain) != operator:
+                self._domains.learn(DomainOperator(domain, operator, at), self._limits.max_domains)
             return operator
         known = self._domains.get(domain)
         if known is not None:
-            return OperatorName(known.operator)
+            return OperatorName(known)
         return self._classifier.operator_of_domain(domain) or UNKNOWN_OPERATOR
-
-    def _learn_domain(self, seen: DomainOperator) -> None:
-        self._domains.pop(seen.domain, None)
-        while len(self._domains) >= self._limits.max_domains:
-            oldest = next(iter(self._domains))
-            del self._domains[oldest]
-            self._dirty_domains.add(oldest)
-        self._domains[seen.domain] = seen
-        self._dirty_domains.add(seen.domain)
 
     # -- memory
 
@@ -470,15 +460,13 @@ class Correlator:
         removed = {QueueId(q) for q in self._dirty if q not in self._open and q in self._stored}
         self._stored.update(put)
         self._stored.difference_update(removed)
-        domains = [self._domains[d] for d in self._dirty_domains if d in self._domains]
-        domains_removed = [d for d in self._dirty_domains if d not in self._domains]
-        self._dirty, self._dirty_domains = set(), set()
-        return StateDeltas(put, removed, domains, domains_removed)
+        self._dirty = set()
+        return StateDeltas(put, removed, *self._domains.take_deltas())
 
     def drop_deltas(self) -> None:
         """Forget what changed: there is no store (replay)."""
         self._dirty.clear()
-        self._dirty_domains.clear()
+        self._domains.take_deltas()
 
     def load(self, ledger: Ledger) -> None:
         """Take up where the store says the last run ended."""
@@ -486,7 +474,7 @@ class Correlator:
         self._open = {str(queue_id): message for queue_id, message in ledger.open_messages.items()}
         self._await_again()
         self._stubs = sorted((message.opened_at, q) for q, message in self._open.items() if _is_stub(message))
-        self._domains = {row.domain: row for row in ledger.domains}
+        self._domains.load(ledger.domains)
 
     def open_items(self) -> Iterable[tuple[str, OpenMessage]]:
         """Iterate over what is open, oldest first; for reports and tests."""
