@@ -25,9 +25,13 @@ _QUEUE_ID: Final = r"(?![A-Z]?[a-z]+:|NOQUEUE:)([0-9A-Za-z]{5,30}): "
 _MAYBE_ID: Final = "(?:NOQUEUE: |" + _QUEUE_ID + ")"
 
 # An address in external format (3.5+): a local part that needs quoting is quoted as a whole, a domain literal is in brackets;
-# inside either, `>` means nothing. Atomic, so that an address cut off inside its quotes (Postfix cuts a message at 2,000
-# bytes, msg_syslog.c) is no address at all instead of one that ends where the text between the quotes says.
-_ADDRESS: Final = r'<((?>"[^"\\]*+(?:\\.[^"\\]*+)*+"|(?!"))[^>@]*+(?>@\[[^\]]*\]|(?!@\[))[^>]*)>'
+# inside either, `>` means nothing. Each part can end at one place only, so an address cut off inside its quotes (Postfix cuts
+# a message at 2,000 bytes, msg_syslog.c) is no address at all instead of one that ends where the text between the quotes says.
+# No possessive quantifiers and atomic groups: the `re` of Python 3.11.2, Debian 12's, loses matches with them (seen in a run).
+_ADDRESS: Final = (
+    r'<((?:"[^"\\]*(?:\\.[^"\\]*)*"[^>@]*|[^">@][^>@]*|)'  # local part: quoted, plain, or none at all
+    r"(?:@\[[^\]]*\][^>]*|@(?!\[)[^>]*|))>"  # domain: a literal, a name, or none
+)
 
 _DELIVERY: Final = re.compile(
     _QUEUE_ID
@@ -35,10 +39,10 @@ _DELIVERY: Final = re.compile(
     + _ADDRESS
     + ", (?:orig_to="
     + _ADDRESS
-    + r", )?relay=([^\s,\[]++)(?:\[([^\]]*)\](?::(\d{1,5}))?)?, (?:conn_use=(\d{1,9}), )?"
+    + r", )?relay=([^\s,\[]+)(?:\[([^\]]*)\](?::(\d{1,5}))?)?, (?:conn_use=(\d{1,9}), )?"
     r"delay=([\d.]{1,15}), delays=([\d./]{1,60}), "
     # `tls=` from 3.11 on, and whatever comes next: unknown pairs before the first dsn= are passed over, and never given back.
-    r"(?:(?!dsn=)[a-z_]+=[^,]*, )*+dsn=(\d\.\d{1,3}\.\d{1,3}), status=([A-Za-z-]+) \((.*)",
+    r"(?:(?!dsn=)[a-z_]+=[^,]*, )*dsn=(\d\.\d{1,3}\.\d{1,3}), status=([A-Za-z-]+) \((.*)",
     re.DOTALL,
 )
 _QUEUED: Final = re.compile(_QUEUE_ID + "from=" + _ADDRESS + r", size=(\d{1,19}), nrcpt=(\d{1,10}) \(queue active\)")
@@ -51,7 +55,7 @@ _MESSAGE_ID: Final = re.compile(_QUEUE_ID + "message-id=(.*)", re.DOTALL)
 _NOTIFICATION: Final = re.compile(_QUEUE_ID + r"((?:sender|postmaster) [a-z -]+) notification: ([0-9A-Za-z]{5,30})$")
 _MILTER_ACTION: Final = re.compile(
     # The client is `host[address]`, the address of IPv6 with colons of its own; the stage `DATA content` has two words.
-    _MAYBE_ID + r"milter-(reject|hold): ([A-Z-]+(?: content)?) from [^\s\[:]*+(?:\[[^\]\s]*\](?::\d{1,5})?)?: (.*)",
+    _MAYBE_ID + r"milter-(reject|hold): ([A-Z-]+(?: content)?) from [^\s\[:]*(?:\[[^\]\s]*\](?::\d{1,5})?)?: (.*)",
     re.DOTALL,
 )
 _HOLD: Final = re.compile(_MAYBE_ID + r"hold: (.*)", re.DOTALL)
