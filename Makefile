@@ -6,7 +6,8 @@ MAKEFLAGS += --no-print-directory
 
 VENV := .venv
 BIN := $(VENV)/bin
-PYTHON ?= python3
+# Debian's own Python where it is new enough: it is what the daemon runs on there.
+PYTHON ?= $(shell /usr/bin/python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo /usr/bin/python3 || echo python3)
 SOURCES := pwmtad tests bench
 # What the tests talk to; all from Debian's own repository. See docs/development.md for what each is for.
 PACKAGES := prometheus logrotate postgresql postfix systemd systemd-journal-remote
