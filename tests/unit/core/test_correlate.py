@@ -464,6 +464,16 @@ def test_other_processes_later_sessions_signed_mail_and_strangers_are_not_unfilt
     assert world.feed(client(START, "D1234", "192.0.2.9"), queued(START, "D1234")) == []
 
 
+def test_the_ends_of_sessions_matter_only_while_one_is_without_its_milter() -> None:
+    world = World()
+    seen = [world.correlator.watches_sessions]
+    for event in (milter_gone(START), said(START, "lost connection after x"), said(START, "disconnect from x[192.0.2.4]")):
+        world.feed(event)
+        seen.append(world.correlator.watches_sessions)
+
+    assert seen == [False, True, True, False]
+
+
 def test_no_number_of_processes_without_a_milter_fills_the_memory() -> None:
     world = World()
     for pid in range(2500):
