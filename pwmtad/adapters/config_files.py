@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 from importlib import resources
 from pathlib import Path
+
+from msgspec import Struct
 
 from pwmtad.config import Settings, load_settings
 from pwmtad.config.rule_files import load_rules
@@ -24,15 +26,8 @@ def read_settings(path: str) -> Settings | tuple[ConfigError, ...]:
 
 def read_rules(files: Sequence[str]) -> RuleSet | tuple[ConfigError, ...]:
     """Read the shipped rules and then `files`, which may override them; run every rule's samples."""
-    loaded: list[tuple[str, bytes]] = shipped_rules()
-    errors: list[ConfigError] = []
-    for file in files:
-        data = _read(file)
-        if isinstance(data, ConfigError):
-            errors.append(data)
-        else:
-            loaded.append((file, data))
-    rules = load_rules(loaded)
+    own, errors = _read_all(files)
+    rules = load_rules([*shipped_rules(), *own])
     if not isinstance(rules, RuleSet):
         return (*errors, *rules)
     errors.extend(check_samples(rules))
@@ -50,15 +45,8 @@ def read_stop_rules(files: Sequence[str], rules: RuleSet) -> tuple[StopRule, ...
     """Read the shipped stop rules and then `files`, which may override them."""
     name = "stop-rules.toml"
     shipped = (resources.files("pwmtad.rules.stop") / name).read_bytes()
-    loaded: list[tuple[str, bytes]] = [(f"pwmtad/rules/stop/{name}", shipped)]
-    errors: list[ConfigError] = []
-    for file in files:
-        data = _read(file)
-        if isinstance(data, ConfigError):
-            errors.append(data)
-        else:
-            loaded.append((file, data))
-    stop_rules = load_stop_rules(loaded, rules)
+    own, errors = _read_all(files)
+    stop_rules = load_stop_rules([(f"pwmtad/rules/stop/{name}", shipped), *own], rules)
     found = [item for item in stop_rules if isinstance(item, ConfigError)]
     return (*errors, *found) if errors or found else stop_rules
 
@@ -84,6 +72,13 @@ def load_rules_or_fail(files: Sequence[str]) -> RuleSet:
     raise PwmtadError("\n".join(f"{error.file}: {error.path}: {error.found}: {error.expected}" for error in rules))
 
 
+def _read_all(files: Sequence[str]) -> tuple[list[tuple[str, bytes]], list[ConfigError]]:
+    """Return (name, content) of the files that could be read, and a mistake for each that could not."""
+    contents = [(file, _read(file)) for file in files]
+    read = [(file, data) for file, data in contents if not isinstance(data, ConfigError)]
+    return read, [data for _, data in contents if isinstance(data, ConfigError)]
+
+
 def _read(path: str) -> bytes | ConfigError:
     try:
         return Path(path).read_bytes()
@@ -97,26 +92,68 @@ def _read(path: str) -> bytes | ConfigError:
         )
 
 
+class Loaded(Struct, frozen=True):
+    """A valid configuration with everything that it names."""
+
+    settings: Settings
+    rules: RuleSet
+    stop_rules: tuple[StopRule, ...]
+    excluded_domains: dict[str, frozenset[str]]
+    """By stream: the content of its `excluded_domains_file`."""
+
+
+def load_named(
+    settings: Settings, *, on_missing_list: Callable[[ConfigError], None] | None = None
+) -> Loaded | tuple[ConfigError, ...]:
+    """Read everything that the configuration names: rules with their samples, stop rules, operators, lists of domains.
+
+    The daemon, `check-config` and `replay` all come here, so none takes what another refuses. `on_missing_list`: is told of a
+    list that can't be read, which is then left out (an old log is judged on another host); without it that is a mistake.
+    """
+    rules = read_rules(settings.rules.files)
+    if not isinstance(rules, RuleSet):
+        return rules
+    stop_rules = read_stop_rules(settings.rules.stop_files, rules)
+    mistakes = [item for item in stop_rules if isinstance(item, ConfigError)]
+    excluded: dict[str, frozenset[str]] = {}
+    for name, stream in settings.streams.items():
+        mistakes += _unknown_operators(f"streams.{name}.excluded_operators", stream.excluded_operators, rules)
+        if stream.excluded_domains_file is None:
+            continue
+        domains = read_domains(stream.excluded_domains_file)
+        if not isinstance(domains, ConfigError):
+            excluded[name] = domains
+        elif on_missing_list is not None:
+            on_missing_list(domains)
+        else:
+            mistakes.append(domains)
+    if mistakes:
+        return tuple(mistakes)
+    return Loaded(settings, rules, tuple(item for item in stop_rules if isinstance(item, StopRule)), excluded)
+
+
+def load_file(path: str) -> Loaded | tuple[ConfigError, ...]:
+    """Read a configuration file and everything that it names."""
+    settings = read_settings(path)
+    return load_named(settings) if isinstance(settings, Settings) else settings
+
+
 def check_named_files(settings: Settings | None) -> tuple[ConfigError, ...]:
-    """Check everything that the configuration names: rules with their samples, stop rules, operators, lists.
+    """Return the mistakes in what the configuration names.
 
     With a configuration that has mistakes itself (None) the shipped rules are checked all the same.
     """
-    rules = read_rules(settings.rules.files if settings is not None else ())
-    if not isinstance(rules, RuleSet):
-        return rules
-    stop_rules = read_stop_rules(settings.rules.stop_files if settings is not None else (), rules)
-    errors = [item for item in stop_rules if isinstance(item, ConfigError)]
-    for name, stream in (settings.streams if settings is not None else {}).items():
-        known = sorted(operator.name for operator in rules.operators)
-        for operator in stream.excluded_operators:
-            if operator not in known:
-                close = get_close_matches(operator, known, n=1)
-                hint = f"did you mean {close[0]!r}?" if close else ""
-                path = f"streams.{name}.excluded_operators"
-                errors.append(ConfigError(path, repr(operator), "one of " + ", ".join(known), hint))
-        if stream.excluded_domains_file is not None:
-            domains = read_domains(stream.excluded_domains_file)
-            if isinstance(domains, ConfigError):
-                errors.append(domains)
-    return tuple(errors)
+    loaded = load_named(settings if settings is not None else Settings())
+    return () if isinstance(loaded, Loaded) else loaded
+
+
+def _unknown_operators(path: str, names: Sequence[str], rules: RuleSet) -> list[ConfigError]:
+    """An excluded operator that there is not would never be recognised, and its mail never stopped."""
+    known = sorted(operator.name for operator in rules.operators)
+    errors = []
+    for name in names:
+        if name not in known:
+            close = get_close_matches(name, known, n=1)
+            hint = f"did you mean {close[0]!r}?" if close else ""
+            errors.append(ConfigError(path, repr(name), "one of " + ", ".join(known), hint))
+    return errors

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import click
 
-from pwmtad.adapters.config_files import read_domains, read_rules, read_stop_rules
+from pwmtad.adapters.config_files import Loaded, load_named
 from pwmtad.adapters.stamp import read_stamp
 from pwmtad.cli.check_config import EXIT_MISTAKES, EXIT_UNREADABLE, UnreadableError, read_config, render
 from pwmtad.cli.json_lines import close_output, encode, iso
@@ -26,9 +26,8 @@ from pwmtad.core.observe import Parts
 from pwmtad.core.wiring import parts_of
 from pwmtad.daemon.clock import wall_clock
 from pwmtad.model.errors import ConfigError
-from pwmtad.model.judgement import Record, StopRule
+from pwmtad.model.judgement import Record
 from pwmtad.model.names import Instant, StreamName
-from pwmtad.model.replies import RuleSet
 
 _ANY_STREAM: Final = StreamName("default")
 _NO_CONFIG: Final = """
@@ -94,12 +93,13 @@ def command(
     if not logs and not journals:
         raise click.UsageError("Give at least one --mail-log FILE, or --journal FILE.")
     start = None if warmup_start is None else _moment(warmup_start)
-    settings, rules, stop_rules = _load(config, start)
+    loaded = _load(config, start)
+    settings = loaded.settings
     zone = settings.log.zone if timezone is None else _zone(timezone)
-    parts = parts_of(settings, rules, None)
+    parts = parts_of(settings, loaded.rules, None)
     if config is None:
         parts = Parts(AnyRoutes(_ANY_STREAM), parts.classifier, parts.limits, parts.grace_s)
-    policy = Policy(settings=settings, stop_rules=stop_rules, excluded_domains=_excluded(settings))
+    policy = Policy(settings=settings, stop_rules=loaded.stop_rules, excluded_domains=loaded.excluded_domains)
     now = wall_clock()
     records: list[Record] = []
     try:
@@ -167,7 +167,7 @@ def _note(sentence: str) -> None:
 # -- what to judge by
 
 
-def _load(config: str | None, start: datetime | None) -> tuple[Settings, RuleSet, tuple[StopRule, ...]]:
+def _load(config: str | None, start: datetime | None) -> Loaded:
     if config is None:
         text = _NO_CONFIG.format(start=_NO_START if start is None else start.isoformat(), egresses=_EGRESSES)
         settings = load_settings(text.encode(), file="(no configuration)")
@@ -177,16 +177,14 @@ def _load(config: str | None, start: datetime | None) -> tuple[Settings, RuleSet
         except UnreadableError as error:
             click.echo(f"pwmtad: {error}", err=True)
             raise SystemExit(EXIT_UNREADABLE) from error
-    if not isinstance(settings, Settings):
-        _fail(config, settings)
-    rules = read_rules(settings.rules.files)
-    if not isinstance(rules, RuleSet):
-        _fail(config, rules)
-    stop_rules = read_stop_rules(settings.rules.stop_files, rules)
-    mistakes = tuple(item for item in stop_rules if isinstance(item, ConfigError))
-    if mistakes:
-        _fail(config, mistakes)
-    return settings, rules, tuple(item for item in stop_rules if isinstance(item, StopRule))
+    loaded = load_named(settings, on_missing_list=_left_out) if isinstance(settings, Settings) else settings
+    if isinstance(loaded, Loaded):
+        return loaded
+    return _fail(config, loaded)
+
+
+def _left_out(missing: ConfigError) -> None:
+    _note(f"{missing.file}: {missing.found}: its domains are not excluded in this replay")
 
 
 def _fail(config: str | None, mistakes: tuple[ConfigError, ...]) -> NoReturn:
@@ -225,15 +223,3 @@ def _starts(settings: Settings, given: datetime | None) -> dict[str, Instant]:
         if start is not None:
             starts[name] = start
     return starts
-
-
-def _excluded(settings: Settings) -> dict[str, frozenset[str]]:
-    excluded: dict[str, frozenset[str]] = {}
-    for name, stream in settings.streams.items():
-        if stream.excluded_domains_file is not None:
-            domains = read_domains(stream.excluded_domains_file)
-            if isinstance(domains, frozenset):
-                excluded[name] = domains
-            else:
-                _note(f"{stream.excluded_domains_file}: {domains.found}: its domains are not excluded in this replay")
-    return excluded

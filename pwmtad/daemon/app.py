@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
 import socket
 from collections.abc import Awaitable, Callable, Sequence
@@ -11,10 +10,9 @@ from pathlib import Path
 from typing import Final
 
 import structlog
-from msgspec import Struct
 
 from pwmtad import __version__
-from pwmtad.adapters.config_files import read_domains, read_rules, read_settings, read_stop_rules
+from pwmtad.adapters.config_files import Loaded, load_file
 from pwmtad.adapters.http_api import HttpApi
 from pwmtad.adapters.journal import JournalSource
 from pwmtad.adapters.metrics import Metrics
@@ -36,10 +34,8 @@ from pwmtad.daemon.ports import LogSource, Store
 from pwmtad.daemon.tick import Ticker
 from pwmtad.model.counters import DAY_S, HOUR_S
 from pwmtad.model.errors import ConfigError, PwmtadError
-from pwmtad.model.judgement import StopRule
 from pwmtad.model.ledger import Ledger
 from pwmtad.model.postfix import Clone
-from pwmtad.model.replies import RuleSet
 from pwmtad.model.state import ReloadState
 
 _LOOK_INTERVAL_S: Final = 60.0
@@ -68,45 +64,22 @@ class Mistakes(PwmtadError):
         self.errors = tuple(errors)
 
 
-class Loaded(Struct, frozen=True):
-    """Everything that files say, validated."""
-
-    settings: Settings
-    rules: RuleSet
-    stop_rules: tuple[StopRule, ...]
-    excluded_domains: dict[str, frozenset[str]]
-
-    def policy(self, milter_accepts: bool | None) -> Policy:
-        """Return what the judgement needs of it."""
-        return Policy(
-            settings=self.settings,
-            stop_rules=self.stop_rules,
-            excluded_domains=self.excluded_domains,
-            milter_accepts=milter_accepts,
-        )
-
-
 def load_all(config_path: str) -> Loaded:
     """Read and validate configuration, rules and lists wholly. Raises Mistakes."""
-    settings = read_settings(config_path)
-    if not isinstance(settings, Settings):
-        raise Mistakes(settings)
-    rules = read_rules(settings.rules.files)
-    if not isinstance(rules, RuleSet):
-        raise Mistakes(rules)
-    stop_rules = read_stop_rules(settings.rules.stop_files, rules)
-    mistakes = [item for item in stop_rules if isinstance(item, ConfigError)]
-    excluded: dict[str, frozenset[str]] = {}
-    for name, stream in settings.streams.items():
-        if stream.excluded_domains_file is not None:
-            domains = read_domains(stream.excluded_domains_file)
-            if isinstance(domains, frozenset):
-                excluded[name] = domains
-            else:
-                mistakes.append(domains)
-    if mistakes:
-        raise Mistakes(mistakes)
-    return Loaded(settings, rules, tuple(item for item in stop_rules if isinstance(item, StopRule)), excluded)
+    loaded = load_file(config_path)
+    if isinstance(loaded, Loaded):
+        return loaded
+    raise Mistakes(loaded)
+
+
+def policy_of(loaded: Loaded, milter_accepts: bool | None) -> Policy:
+    """Return what the judgement needs of what was loaded."""
+    return Policy(
+        settings=loaded.settings,
+        stop_rules=loaded.stop_rules,
+        excluded_domains=loaded.excluded_domains,
+        milter_accepts=milter_accepts,
+    )
 
 
 async def run(config_path: str, *, on_state: Callable[[Ticker], Awaitable[None]] | None = None) -> None:
@@ -149,7 +122,7 @@ class Daemon:
         try:
             observed, clones = await self._look.take(settings)
             ledger = await store.load(started_at - max(_HISTORY_S, settings.dkim.lookback_s))
-            guard = Guard(self._loaded.policy(observed.milter_accepts), ledger.judgement)
+            guard = Guard(policy_of(self._loaded, observed.milter_accepts), ledger.judgement)
             observer = self._observer(ledger, guard, clones, started_at)
             ingest = self._ingest(store, observer)
             ticker = Ticker(
@@ -286,7 +259,7 @@ class Daemon:
         parts: Parts = parts_of(settings, loaded.rules, clones)
         changes = diff_settings(ticker.settings, settings)
         observer.reconfigure(parts)
-        observer.guard.reconfigure(loaded.policy(observed.milter_accepts))
+        observer.guard.reconfigure(policy_of(loaded, observed.milter_accepts))
         ticker.settings, ticker.observed = settings, observed
         ticker.reload = ReloadState(old.file, now, old.reloads + 1, old.failed_reloads, None)
         restart = [change for change in changes if change.startswith(_NEEDS_RESTART)]
@@ -323,8 +296,7 @@ def _source(settings: Settings, place: FileLog | JournalLog, name: str) -> LogSo
         case FileLog(path):
             return FileSource(path, name=name, start_at=settings.log.start_at, max_line_bytes=settings.log.max_line_bytes)
         case JournalLog(unit):
-            directory = os.environ.get("PWMTAD_JOURNAL_DIRECTORY")
-            return JournalSource(unit, name=name, directory=directory)
+            return JournalSource(unit, name=name)
 
 
 def _places(settings: Settings) -> dict[str, str]:
