@@ -262,19 +262,18 @@ class Guard:
         self._news.clear()
         return news
 
-    def add_records(self, records: Sequence[Record]) -> None:
-        """Add records that others made (desired state that changed)."""
-        self._add(records)
-
     def reconfigure(self, policy: Policy) -> None:
         """Take a reloaded configuration; halts, memories, counts and evidence stay, also of streams that it leaves out."""
+        if policy.milter_accepts is None:
+            policy = replace(policy, milter_accepts=self._policy.milter_accepts)
         self._policy = policy
         self._set_streams(policy)
         self._book.replace_rules(policy.stop_rules, self._dealt_with())
 
     def know_milter(self, *, accepts: bool | None) -> None:
-        """Take what main.cf says now of mail whose milter is gone."""
-        self._policy = replace(self._policy, milter_accepts=accepts)
+        """Take what main.cf says now of mail whose milter is gone; None (it can't be read) keeps what was known."""
+        if accepts is not None:
+            self._policy = replace(self._policy, milter_accepts=accepts)
 
     # -- inner
 

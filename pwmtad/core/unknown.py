@@ -11,6 +11,7 @@ from pwmtad.core.observe import SourceReading
 from pwmtad.model.counters import HOUR_S
 from pwmtad.model.names import Instant, SourceKind
 from pwmtad.model.observed import Observed
+from pwmtad.model.state import Level
 
 _ACTIVE_SILENCE_S: Final = 300.0
 """With mail in incoming/ or active/ Postfix logs within this time: its own timeouts for one command are at most 300 s
@@ -39,8 +40,8 @@ def unknown_codes(
     *, sources: Mapping[str, SourceReading], observed: Observed, moments: Moments, now: Instant
 ) -> dict[str, str]:
     """Return code -> sentence for everything that is not known at `now`."""
-    codes = _joined(_source_codes(sources, now))
-    if not codes:
+    codes = _joined((*_source_codes(sources, now), *_unread(observed)))
+    if not {"source_unreadable", "still_reading"} & codes.keys():
         codes.update(_silence(sources, observed, moments.started_at, now))
     codes.update(_doubts(moments, now))
     return codes
@@ -52,6 +53,11 @@ def _source_codes(sources: Mapping[str, SourceReading], now: Instant) -> Iterabl
             yield "source_unreadable", f"{name} can't be read: {source.health.error}"
         elif now - source.watermark > _BEHIND_S:
             yield "still_reading", f"{name} is not read to its end yet"
+
+
+def _unread(observed: Observed) -> Iterable[tuple[str, str]]:
+    """Postfix's settings that can't be read: whose lines are whose, and what is in the pool, is then only remembered."""
+    return ((finding.code, finding.text) for finding in observed.findings if finding.level is Level.UNKNOWN)
 
 
 def _joined(found: Iterable[tuple[str, str]]) -> dict[str, str]:

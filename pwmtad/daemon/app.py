@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 import structlog
+from msgspec.structs import replace
 
 from pwmtad import __version__
 from pwmtad.adapters.config_files import Loaded, load_file
@@ -23,7 +24,7 @@ from pwmtad.adapters.systemd import Notifier
 from pwmtad.adapters.tail import FileSource
 from pwmtad.config import FileLog, JournalLog, Settings, diff_settings
 from pwmtad.core.guard import Guard, Policy
-from pwmtad.core.observe import Observer, Parts
+from pwmtad.core.observe import Observer
 from pwmtad.core.state import About
 from pwmtad.core.wiring import OPENDKIM_SOURCE, POSTFIX_SOURCE, parts_of, source_kinds
 from pwmtad.daemon.clock import monotonic, wall_clock
@@ -46,8 +47,10 @@ _HISTORY_S: Final = 2 * DAY_S
 """What is read from the store at start, at least: the last 24 hours and the running UTC day."""
 _MAX_TICK_AGE_S: Final = 30.0
 """/healthz is bad, and systemd's watchdog about to bite, when no tick has finished for so long."""
-_NEEDS_RESTART: Final = ("log.", "store.", "http.", "postfix.queue_directory", "limits.max_reasons_per_day")
-"""Keys that are read once. A reload that changes them says so and takes the rest."""
+_READ_ONCE: Final = ("log", "store", "http", "postfix")
+"""Tables that are read at start only. A reload that changes them says so, keeps them as they are, and takes the rest: half of
+such a change (no grace time without the source that it was for) would call signed mail unsigned.
+"""
 
 _log = structlog.get_logger()
 
@@ -104,6 +107,8 @@ class Daemon:
             read_stamp=read_stamp,
             clock=wall_clock,
         )
+        self._clones: Sequence[Clone] | None = None
+        """What master.cf said when it was last read."""
         self._hup = asyncio.Event()
         self._term = asyncio.Event()
 
@@ -120,10 +125,10 @@ class Daemon:
         )
         await store.open()
         try:
-            observed, clones = await self._look.take(settings)
+            observed, self._clones = await self._look.take(settings)
             ledger = await store.load(started_at - max(_HISTORY_S, settings.dkim.lookback_s))
             guard = Guard(policy_of(self._loaded, observed.milter_accepts), ledger.judgement)
-            observer = self._observer(ledger, guard, clones, started_at)
+            observer = self._observer(ledger, guard, started_at)
             ingest = self._ingest(store, observer)
             ticker = Ticker(
                 settings=settings,
@@ -187,9 +192,9 @@ class Daemon:
 
     # -- parts
 
-    def _observer(self, ledger: Ledger, guard: Guard, clones: Sequence[Clone] | None, now: float) -> Observer:
+    def _observer(self, ledger: Ledger, guard: Guard, now: float) -> Observer:
         observer = Observer(
-            parts=parts_of(self._settings, self._loaded.rules, clones),
+            parts=parts_of(self._settings, self._loaded.rules, self._clones),
             sources=source_kinds(self._settings),
             max_reasons_per_day=self._settings.limits.max_reasons_per_day,
             zone=self._settings.log.zone,
@@ -225,8 +230,18 @@ class Daemon:
     async def _look_again(self, ticker: Ticker, observer: Observer) -> None:
         while True:
             await asyncio.sleep(_LOOK_INTERVAL_S)
-            ticker.observed, _ = await self._look.take(ticker.settings)
+            ticker.observed, clones = await self._look.take(ticker.settings)
             observer.know_milter(accepts=ticker.observed.milter_accepts)
+            if self._learn_clones(clones):
+                _log.info("master_cf_changed", egresses=[clone.name for clone in self._clones or ()])
+                observer.reconfigure(parts_of(ticker.settings, self._loaded.rules, self._clones))
+
+    def _learn_clones(self, clones: Sequence[Clone] | None) -> bool:
+        """Take what master.cf says now; what can't be read changes nothing. Returns whether lines are attributed otherwise."""
+        if clones is None or clones == self._clones:
+            return False
+        self._clones = clones
+        return True
 
     async def _roll_up(self, store: Store) -> None:
         while True:
@@ -254,15 +269,17 @@ class Daemon:
             _log.error("reload_failed", file=self._config_path, errors=[_as_dict(error) for error in mistakes.errors])
             ticker.reload = ReloadState(old.file, old.loaded_at, old.reloads, old.failed_reloads + 1, str(mistakes))
             return
-        settings = loaded.settings
-        observed, clones = await self._look.take(settings)
-        parts: Parts = parts_of(settings, loaded.rules, clones)
-        changes = diff_settings(ticker.settings, settings)
-        observer.reconfigure(parts)
+        changes = diff_settings(ticker.settings, loaded.settings)
+        kept = {table: getattr(self._settings, table) for table in _READ_ONCE}
+        loaded = replace(loaded, settings=loaded.settings.model_copy(update=kept))
+        observed, clones = await self._look.take(loaded.settings)
+        self._learn_clones(clones)
+        self._loaded = loaded
+        observer.reconfigure(parts_of(loaded.settings, loaded.rules, self._clones))
         observer.guard.reconfigure(policy_of(loaded, observed.milter_accepts))
-        ticker.settings, ticker.observed = settings, observed
+        ticker.settings, ticker.observed = loaded.settings, observed
         ticker.reload = ReloadState(old.file, now, old.reloads + 1, old.failed_reloads, None)
-        restart = [change for change in changes if change.startswith(_NEEDS_RESTART)]
+        restart = [change for change in changes if change.partition(".")[0] in _READ_ONCE]
         _log.info("configuration_reloaded", file=self._config_path, changes=list(changes), after_restart=restart)
 
     async def _wait_for_end(self) -> None:

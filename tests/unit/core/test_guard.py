@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import accumulate
 from typing import TypeAlias
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -377,6 +378,14 @@ def test_mail_that_passed_without_the_milter_halts_its_stream_whatever_is_known_
     assert record.evidence[0].text.startswith("4XkJ2l1zq9z1 was queued after: milter")
 
 
+def test_a_look_that_could_not_read_main_cf_keeps_what_was_known_of_the_milter() -> None:
+    run = Run(milter_accepts=True)
+    run.guard.know_milter(accepts=None)
+    run.guard.reconfigure(msgspec.structs.replace(run.guard._policy, milter_accepts=None))
+    run.guard.signal(milter_gone(), "none", "none", START)
+    assert [halt.rule for halt in run.halts()] == ["dkim-milter"]
+
+
 def test_other_lines_are_no_signals() -> None:
     run = Run(milter_accepts=True)
     run.guard.signal(events.Reload(START, "mail", "postfix/master", 1, None), "none", "none", START)
@@ -652,14 +661,6 @@ def test_deltas_are_copies_that_later_looks_do_not_change() -> None:
     run.look(START + 3 * DAY)
     assert deltas.memories["trucking"].told_until == told
     assert deltas.memories["trucking"].highest_day == 0
-
-
-def test_records_that_others_made_are_kept_and_told_with_the_rest() -> None:
-    run = Run()
-    record = Record(START, RecordKind.WINDOW, "trucking", "ladder", "because")
-    run.guard.add_records([record])
-    assert run.guard.take_news() == [record]
-    assert run.guard.take_deltas().records == (record,)
 
 
 def test_a_standing_halt_is_there_after_a_restart_whatever_else_was_lost() -> None:

@@ -12,7 +12,7 @@ from pwmtad.core.unknown import Moments, unknown_codes
 from pwmtad.model.names import Instant, SourceKind
 from pwmtad.model.observed import Observed
 from pwmtad.model.sources import SourceHealth
-from pwmtad.model.state import QueueState
+from pwmtad.model.state import Finding, Level, QueueState
 from tests.tools.judging import DAY, HOUR, START
 
 NOW = START + 10 * DAY
@@ -36,10 +36,11 @@ def codes(
     suppressed: Instant | None = None,
     jumped: Instant | None = None,
     gap: Instant | None = None,
+    findings: tuple[Finding, ...] = (),
 ) -> dict[str, str]:
     return unknown_codes(
         sources={f"source{number}": one for number, one in enumerate(sources or (source(),))},
-        observed=Observed(queue=queue if queue is not None else QueueState(0, 0, 0, 0, 0)),
+        observed=Observed(queue=queue if queue is not None else QueueState(0, 0, 0, 0, 0), findings=findings),
         moments=Moments(started, since, suppressed, jumped, gap),
         now=NOW,
     )
@@ -51,6 +52,12 @@ def test_a_log_that_is_read_and_counters_that_are_warm_leave_nothing_unknown() -
 
 def test_a_source_that_can_not_be_read_is_told_with_its_reason() -> None:
     assert codes(source(error="permission denied")) == {"source_unreadable": "source0 can't be read: permission denied"}
+
+
+def test_postfixs_settings_that_can_not_be_read_are_not_known_and_other_findings_are_no_doubt() -> None:
+    unread = Finding(Level.UNKNOWN, "postfix_unreadable", "postconf did not end", "/etc/postfix")
+    other = Finding(Level.ERROR, "egress_missing", "no such service", "out05")
+    assert codes(findings=(unread, other)) == {"postfix_unreadable": "postconf did not end"}
 
 
 def test_two_sources_that_can_not_be_read_are_both_told() -> None:
