@@ -58,18 +58,19 @@ clean: ## Remove everything that the targets made.
 services:
 	@$(MAKE) install-packages NEEDED="$(PACKAGES)"
 
-# Debian packages that are missing are installed as root; anybody else is told what to ask for.
+# Debian packages that are missing are installed as root; anybody else is told what to ask for. None of the services is
+# started (policy-rc.d): the tests start their own, in folders of their own.
 .PHONY: install-packages
 install-packages:
 	@missing=(); for name in $(NEEDED); do \
 	  dpkg-query -W -f='$${db:Status-Abbrev}' "$$name" 2>/dev/null | grep -q '^ii' || missing+=("$$name"); done; \
 	if [ "$${#missing[@]}" -gt 0 ]; then \
 	  if [ "$$(id -u)" -ne 0 ]; then echo "As root: apt-get install $${missing[*]}" >&2; exit 1; fi; \
-	  printf '#!/bin/sh\nexit 101\n' > /tmp/pwmtad-policy && chmod 755 /tmp/pwmtad-policy; \
-	  [ -e /usr/sbin/policy-rc.d ] || { install -m 755 /tmp/pwmtad-policy /usr/sbin/policy-rc.d; made_policy=1; }; \
+	  if [ ! -e /usr/sbin/policy-rc.d ]; then \
+	    trap 'rm -f /usr/sbin/policy-rc.d' EXIT; \
+	    printf '#!/bin/sh\nexit 101\n' > /usr/sbin/policy-rc.d; chmod 755 /usr/sbin/policy-rc.d; fi; \
 	  apt-get update -qq; \
 	  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$${missing[@]}" >/dev/null; \
-	  if [ -n "$${made_policy:-}" ]; then rm -f /usr/sbin/policy-rc.d; fi; \
 	fi
 
 # The environment is made anew when the lock or the project file changed.

@@ -7,6 +7,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 from typing import Final, TypeAlias
 
 from msgspec import Struct
+from typing_extensions import override
 
 Address: TypeAlias = IPv4Address | IPv6Address
 Network: TypeAlias = IPv4Network | IPv6Network
@@ -39,9 +40,13 @@ class FileLog(Struct, frozen=True):
 
     path: str
 
+    @override
+    def __str__(self) -> str:
+        return self.path
+
     def as_toml(self) -> str:
         """Return the value as it is written in the file."""
-        return repr(self.path)
+        return repr(str(self))
 
 
 class JournalLog(Struct, frozen=True):
@@ -49,9 +54,13 @@ class JournalLog(Struct, frozen=True):
 
     unit: str
 
+    @override
+    def __str__(self) -> str:
+        return f"journal:{self.unit}"
+
     def as_toml(self) -> str:
         """Return the value as it is written in the file."""
-        return repr(f"journal:{self.unit}")
+        return repr(str(self))
 
 
 class InPostfixLog(Struct, frozen=True):
@@ -79,9 +88,13 @@ class SqliteUrl(Struct, frozen=True):
 
     path: str
 
+    @override
+    def __str__(self) -> str:
+        return f"sqlite:{self.path}"
+
     def as_toml(self) -> str:
         """Return the value as it is written in the file."""
-        return repr(f"sqlite:{self.path}")
+        return repr(str(self))
 
 
 class PostgresUrl(Struct, frozen=True):
@@ -89,9 +102,13 @@ class PostgresUrl(Struct, frozen=True):
 
     url: str
 
+    @override
+    def __str__(self) -> str:
+        return self.url
+
     def as_toml(self) -> str:
         """Return the value as it is written in the file."""
-        return repr(self.url)
+        return repr(str(self))
 
 
 StoreUrl: TypeAlias = SqliteUrl | PostgresUrl
@@ -108,6 +125,10 @@ class ListenAddress(Struct, frozen=True):
         """Only this host can connect."""
         return self.host == LOCALHOST or ip_address(self.host).is_loopback
 
+    @override
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
     def as_toml(self) -> str:
         """Return the value as it is written in the file."""
-        return repr(f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}")
+        return repr(str(self))

@@ -85,23 +85,6 @@ class StateDeltas(Struct, frozen=True):
     domains_removed: list[str]
 
 
-FED: Final[frozenset[type[Event]]] = frozenset(
-    {
-        events.Attempt,
-        events.Client,
-        events.Pickup,
-        events.Queued,
-        events.Removed,
-        events.Expired,
-        events.Notification,
-        events.MilterReject,
-        events.Signed,
-        events.MilterUnreachable,
-    }
-)
-"""Events that change what is known of a queue id; others need not be fed, but for `watches_sessions`."""
-
-
 class Correlator:
     """Feed it events in the order they were read; move it on with `advance`."""
 
@@ -137,6 +120,8 @@ class Correlator:
             events.Signed: self._signed,
             events.MilterUnreachable: self._milter_unreachable,
         }
+        self.feeds = frozenset(self._on)
+        """Events that change what is known of a queue id; others need not be fed, but for `watches_sessions`."""
 
     def reconfigure(self, *, routes: Routes, classifier: Classifier, limits: Limits, grace_s: float | None) -> None:
         """Replace what a reload may replace; what is open stays open."""

@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from pwmtad.core.attribution import Routes
 from pwmtad.core.classify import Classifier
-from pwmtad.core.correlate import FED, Classified, Correlator, Limits
+from pwmtad.core.correlate import Classified, Correlator, Limits
 from pwmtad.core.guard import Context, Guard
 from pwmtad.core.lines import LineReader, daemon_of
 from pwmtad.core.tally import Tally
@@ -33,7 +33,6 @@ _UNVERIFIED_S: Final = 60.0
 busy reading a backlog is waited for. Own choice: twice the grace time, and longer than journalctl takes to be started again."""
 _SIGNALS: Final = frozenset({events.MilterUnreachable, events.BindFailed, events.Suppressed})
 """Looked up by type: this is asked for every line."""
-_FED: Final = FED | _SIGNALS
 _SIGNING: Final = (events.Signed, events.NotSigned, events.SigningFailed)
 
 
@@ -256,6 +255,7 @@ class Observer:
         unparsed: dict[str, int] = {}
         reader, kind = source.reader, source.kind
         all_mine = kind is SourceKind.BOTH
+        fed = self.correlator.feeds | _SIGNALS
         kinds: dict[type[AnyEvent], int] = {}
         begun = self.counters_since is not None or kind is SourceKind.OPENDKIM
         for record in records:
@@ -275,7 +275,7 @@ class Observer:
             event_type = type(event)
             if all_mine or self._is_mine(kind, event):
                 kinds[event_type] = kinds.get(event_type, 0) + 1
-                if event_type in _FED or self.correlator.watches_sessions:
+                if event_type in fed or self.correlator.watches_sessions:
                     self._feed(event)
             elif event_type is events.Suppressed:
                 self.suppressed_at = self._judged_at(at)  # journald speaks for all

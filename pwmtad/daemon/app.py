@@ -143,7 +143,7 @@ class Daemon:
             ingest.on_seen = ticker.wake
             api = HttpApi(
                 ticker.snapshot,
-                listen=f"{settings.http.listen.host}:{settings.http.listen.port}",
+                listen=str(settings.http.listen),
                 socket=settings.http.socket,
                 max_tick_age_s=_MAX_TICK_AGE_S,
                 now=wall_clock,
@@ -208,7 +208,7 @@ class Daemon:
         return Ingest(
             sources=_sources(self._settings),
             store=store,
-            store_url=self._settings.store.url.as_toml().strip("'\""),
+            store_url=str(self._settings.store.url),
             observer=observer,
             clock=wall_clock,
             monotonic=monotonic,
@@ -317,9 +317,9 @@ def _source(settings: Settings, place: FileLog | JournalLog, name: str) -> LogSo
 
 
 def _places(settings: Settings) -> dict[str, str]:
-    places = {POSTFIX_SOURCE: settings.log.postfix.as_toml().strip("'\"")}
+    places = {POSTFIX_SOURCE: str(settings.log.postfix)}
     if isinstance(settings.log.opendkim, FileLog | JournalLog):
-        places[OPENDKIM_SOURCE] = settings.log.opendkim.as_toml().strip("'\"")
+        places[OPENDKIM_SOURCE] = str(settings.log.opendkim)
     return places
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Final
 
 import structlog
+from msgspec.structs import replace
 
 from pwmtad.config import Settings
 from pwmtad.core.observe import Observer
@@ -52,6 +53,7 @@ class Ticker:
         self._monotonic = monotonic
         self._ticks = 0
         self._last_tick_s = 0.0
+        self._ticked_at: Instant = about.started_at
         self._durations: deque[float] = deque(maxlen=4096)
         self._last_look: tuple[Instant, float] | None = None
         self._jumped_at: Instant | None = None
@@ -94,6 +96,7 @@ class Ticker:
         self._observer.look(now)
         self._tell_news()
         self._ticks += 1
+        self._ticked_at = now
         self._last_tick_s = self._monotonic() - begun
         self._durations.append(self._last_tick_s)
 
@@ -127,20 +130,13 @@ class Ticker:
         """Return the state as of the last tick; built when somebody asks, and once per tick."""
         if self._snapshot is None or self._snapshot[0] != self._ticks:
             state = build_state(
-                about=About(
-                    version=self._about.version,
-                    host=self._about.host,
-                    started_at=self._about.started_at,
-                    ticks=self._ticks,
-                    tick_s=self._last_tick_s,
-                    places=self._about.places,
-                ),
+                about=replace(self._about, ticks=self._ticks, tick_s=self._last_tick_s),
                 settings=self.settings,
                 observer=self._observer,
                 observed=self.observed,
                 store=self._store_state(),
                 reload=self.reload,
-                now=self._clock(),
+                now=self._ticked_at,  # not the moment of asking: /healthz must see that ticks have stopped
             )
             self._snapshot = (self._ticks, state)
         return self._snapshot[1]
