@@ -147,6 +147,11 @@ class Correlator:
             self._last_at = at
         return handler(event, at)
 
+    def assume(self, at: Instant) -> None:
+        """Take `at` for lines without a readable time, until one has its own: they are not of 1970."""
+        if not self._last_at:
+            self._last_at = at
+
     @property
     def watches_sessions(self) -> bool:
         """Whether even lines without a meaning of their own matter now: they tell where an smtpd session ends."""

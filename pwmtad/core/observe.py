@@ -139,6 +139,7 @@ class Observer:
         if batch.records:
             source.reader.set_now(now)
             self._arrived_at = now
+            self.correlator.assume(now)
             self.count(batch.source, batch.records, now)
             self._changed = True
         if batch.checkpoint is not None and batch.checkpoint != source.checkpoint:

@@ -113,6 +113,13 @@ def test_what_is_not_understood_is_counted_by_daemon() -> None:
     assert counted == {("other", "unparsed"): 2, ("postfix", "unparsed"): 1}
 
 
+def test_lines_whose_time_can_not_be_read_count_when_they_arrive() -> None:
+    observer = observer_of()
+    lines = [text.partition(" ")[2] for text in message(1, 0)]
+    observer.take(batch(*(f"32 Foo 99:00:00 {text}" for text in lines)), NOW)
+    assert [bucket.start for bucket in observer.commit(NOW).attempts] == [int(NOW // 60 * 60)]
+
+
 def test_a_replay_without_a_store_drops_what_a_commit_would_write() -> None:
     observer = observer_of()
     observer.take(batch(*message(1, 0)), NOW)

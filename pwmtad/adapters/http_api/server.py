@@ -16,10 +16,7 @@ change something, and records (they quote replies), are served on the socket alo
 from __future__ import annotations
 
 import asyncio
-import errno
-import os
 import socket as sockets
-import stat
 from collections.abc import Awaitable, Callable
 from typing import Final, Protocol, TypeAlias
 
@@ -28,6 +25,7 @@ import structlog
 from aiohttp import web
 from typing_extensions import override
 
+from pwmtad.adapters.http_api.listening import open_unix, remove_if_same, tcp_advice, unix_advice
 from pwmtad.core import state_json
 from pwmtad.core.overview import overview_page
 from pwmtad.model.control import ControlAnswer, HaltRequest, ReleaseRequest
@@ -49,7 +47,6 @@ _BACKLOG: Final = 16
 _MAX_BODY_BYTES: Final = 16 * 1024
 _MAX_RECORDS: Final = 1000
 """Own choice: what a person can read, and what fits an answer of 1 MiB."""
-_SOCKET_MODE: Final = 0o660
 _STOP_TIMEOUT_S: Final = 2.0
 _HEADERS: Final = {
     "Server": "pwmtad",  # no version for strangers
@@ -172,7 +169,7 @@ class HttpApi:
             await http.shutdown(_STOP_TIMEOUT_S)
         own, self._own_socket = self._own_socket, None
         if own is not None:
-            _remove_if_same(*own)
+            remove_if_same(*own)
 
     # -- listening
 
@@ -183,14 +180,14 @@ class HttpApi:
         try:
             server = await loop.create_server(self._protocols(http), host, int(port), backlog=_BACKLOG)
         except OSError as error:
-            raise ListenError(f"can't listen on {self._listen}: {_tcp_advice(port, error)}") from error
+            raise ListenError(f"can't listen on {self._listen}: {tcp_advice(port, error)}") from error
         self._servers.append(server)
 
     async def _listen_unix(self, http: web.Server, path: str) -> None:
         try:
-            listener, inode = _open_unix(path)
+            listener, inode = open_unix(path)
         except OSError as error:
-            raise ListenError(f"can't listen on {path}: {_unix_advice(path, error)}") from error
+            raise ListenError(f"can't listen on {path}: {unix_advice(path, error)}") from error
         self._own_socket = (path, inode)
         loop = asyncio.get_running_loop()
         self._servers.append(await loop.create_unix_server(self._protocols(http), sock=listener, backlog=_BACKLOG))
@@ -339,71 +336,3 @@ def _json(answer: ControlAnswer) -> web.Response:
 
 def _words(text: str, *, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
     return web.Response(text=text + "\n", status=status, headers=headers)
-
-
-def _open_unix(path: str) -> tuple[sockets.socket, int]:
-    """Bind a listening socket with its mode already set, and return it with its inode.
-
-    A socket that nobody listens on is what a crash left behind, and is replaced; one that answers is another daemon's.
-    """
-    _remove_stale(path)
-    opened = sockets.socket(sockets.AF_UNIX, sockets.SOCK_STREAM | sockets.SOCK_CLOEXEC)
-    try:
-        opened.setblocking(False)
-        opened.bind(path)
-        # Before listen() nobody can connect, so there is no moment with the umask's mode.
-        os.chmod(path, _SOCKET_MODE)
-        return opened, os.stat(path).st_ino
-    except OSError:
-        opened.close()
-        raise
-
-
-def _remove_stale(path: str) -> None:
-    try:
-        found = os.lstat(path)
-    except FileNotFoundError:
-        return
-    if not stat.S_ISSOCK(found.st_mode):
-        raise FileExistsError(errno.EEXIST, "there is a file that is no socket")
-    with sockets.socket(sockets.AF_UNIX, sockets.SOCK_STREAM) as probe:
-        probe.setblocking(False)
-        try:
-            probe.connect(path)
-        except ConnectionRefusedError:
-            os.unlink(path)
-        except BlockingIOError:  # somebody listens, and its queue is full
-            raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE)) from None
-        else:
-            raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
-
-
-def _remove_if_same(path: str, inode: int) -> None:
-    """Remove our own socket; not one that another daemon has put in its place."""
-    try:
-        if os.lstat(path).st_ino == inode:
-            os.unlink(path)
-    except OSError:
-        pass  # systemd may have removed the directory already
-
-
-def _tcp_advice(port: str, error: OSError) -> str:
-    advice = {
-        errno.EADDRINUSE: f"the address is in use, perhaps by another pwmtad. `ss -ltnp 'sport = :{port}'` says by whom",
-        errno.EADDRNOTAVAIL: "this host has no such address",
-        errno.EACCES: "ports below 1024 need a privilege that pwmtad does without",
-    }
-    reason = advice.get(error.errno or 0, error.strerror or str(error))
-    return f"{reason}. The address is http.listen of the configuration"
-
-
-def _unix_advice(path: str, error: OSError) -> str:
-    folder = os.path.dirname(path)
-    advice = {
-        errno.EADDRINUSE: "another pwmtad listens there",
-        errno.EEXIST: "there is a file that is no socket; it was left alone",
-        errno.ENOENT: f"there is no directory {folder} (systemd makes it: RuntimeDirectory=pwmtad)",
-        errno.EACCES: f"this user may not write to {folder}",
-    }
-    reason = advice.get(error.errno or 0, error.strerror or str(error))
-    return f"{reason}. The path is http.socket of the configuration"
