@@ -386,6 +386,13 @@ def test_a_look_that_could_not_read_main_cf_keeps_what_was_known_of_the_milter()
     assert [halt.rule for halt in run.halts()] == ["dkim-milter"]
 
 
+def test_a_reload_that_reads_main_cf_takes_what_it_says_of_the_milter() -> None:
+    run = Run(milter_accepts=True)
+    run.guard.reconfigure(msgspec.structs.replace(run.guard._policy, milter_accepts=False))
+    run.guard.signal(milter_gone(), "none", "none", START)
+    assert run.halts() == []
+
+
 def test_other_lines_are_no_signals() -> None:
     run = Run(milter_accepts=True)
     run.guard.signal(events.Reload(START, "mail", "postfix/master", 1, None), "none", "none", START)
