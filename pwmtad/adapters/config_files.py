@@ -99,7 +99,7 @@ class Loaded(Struct, frozen=True):
     rules: RuleSet
     stop_rules: tuple[StopRule, ...]
     excluded_domains: dict[str, frozenset[str]]
-    """By stream: the content of its `excluded_domains_file`."""
+    """By stream: `excluded_domains` and the content of its `excluded_domains_file`."""
 
 
 def load_named(
@@ -118,11 +118,13 @@ def load_named(
     excluded: dict[str, frozenset[str]] = {}
     for name, stream in settings.streams.items():
         mistakes += _unknown_operators(f"streams.{name}.excluded_operators", stream.excluded_operators, rules)
+        if stream.kept_out:
+            excluded[name] = frozenset(stream.kept_out)
         if stream.excluded_domains_file is None:
             continue
         domains = read_domains(stream.excluded_domains_file)
         if not isinstance(domains, ConfigError):
-            excluded[name] = domains
+            excluded[name] = domains | frozenset(stream.kept_out)
         elif on_missing_list is not None:
             on_missing_list(domains)
         else:

@@ -76,6 +76,10 @@ class PostfixReader:
             findings=(*main_findings(parameters, clones), *clone_findings(clones)),
         )
 
+    def stamp(self) -> object:
+        """Return what changes whenever main.cf or master.cf does; cheap, and never raises."""
+        return tuple(_stamp(os.path.join(self._config_directory, name)) for name in ("main.cf", "master.cf"))
+
     async def queue(self) -> QueueState:
         """Count queue files by directory, without opening any."""
         return await asyncio.to_thread(count_queue, self._queue_directory)
@@ -104,6 +108,15 @@ def count_queue(queue_directory: str, *, max_files: int = _MAX_FILES, max_depth:
             problems.append(f"{path}: {error.strerror or error}")
     problem = "; ".join(problems) or None
     return QueueState(**counts, problem=None if problem is None else clean(problem, 500))
+
+
+def _stamp(path: str) -> tuple[int, ...]:
+    # ctime as well: pwmtad sets the modification time back, to spare Postfix its wait for a file that is hot (dict.c).
+    try:
+        found = os.stat(path)
+    except OSError:
+        return ()
+    return found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
 
 def _count_files(path: str, limit: int, depth: int) -> int:

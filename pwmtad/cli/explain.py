@@ -27,6 +27,10 @@ _COLOURS: Final = {
     RecordKind.UNKNOWN: "yellow",
     RecordKind.FREEZE: "yellow",
     RecordKind.ALERT: "yellow",
+    RecordKind.ADOPT: "bold red",
+    RecordKind.ACTION_FAILED: "bold red",
+    RecordKind.EGRESS_OUT: "yellow",
+    RecordKind.DRIFT: "yellow",
 }
 _ACTED_ON: Final = frozenset({RecordKind.HALT, RecordKind.CAP, RecordKind.POOL, RecordKind.WINDOW})
 """Kinds that enforce mode would carry out."""
@@ -107,7 +111,7 @@ def _what_now(record: Record, state: State) -> Iterator[str]:
     if record.kind in _ACTED_ON and not enforced:
         yield "Observe mode: nothing was done."
     match record.kind:
-        case RecordKind.HALT:
+        case RecordKind.HALT | RecordKind.ADOPT:
             yield from _halt_now(record, state)
         case RecordKind.CAP if record.ends_at is not None:
             what = "Nothing leaves" if enforced else "Nothing should leave"

@@ -34,6 +34,7 @@ from pwmtad.cli.tables import (
 )
 from pwmtad.core import state_json
 from pwmtad.core.halts import standing
+from pwmtad.model.acting import StreamActing
 from pwmtad.model.judgement import Desired, HaltPhase
 from pwmtad.model.state import Finding, Level, SourceState, State, StreamState
 
@@ -82,6 +83,7 @@ def render_standing(state: State, console: Console) -> None:
     _findings(state, console)
     _streams(state, console)
     _volumes(state, console)
+    _acting(state, console)
 
 
 def _halts(state: State, console: Console) -> None:
@@ -189,6 +191,37 @@ def _volumes(state: State, console: Console) -> None:
     ]
     if rows:
         show_table(console, "Volume: first attempts, and what they may be", columns, rows, empty="")
+
+
+def _acting(state: State, console: Console) -> None:
+    """What Postfix is held to, as read back; nothing where nothing was ever done."""
+    columns: tuple[Column, ...] = (
+        ("stream", "left"),
+        ("in Postfix", "left"),
+        ("one mail an egress", "left"),
+        ("queued", "right"),
+        ("on hold", "right"),
+        ("parked", "right"),
+    )
+    rows = [
+        (
+            one.stream,
+            _in_postfix(one),
+            f"every {span(one.rate_delay_s)}" if one.rate_delay_s else "no pause",
+            number(one.queued),
+            number(one.held_messages),
+            number(one.parked_messages),
+        )
+        for one in state.acting.streams
+    ]
+    if rows:
+        show_table(console, "Postfix", columns, rows, empty="")
+
+
+def _in_postfix(one: StreamActing) -> Text:
+    if one.leaking_at is not None:
+        return Text("LEAKING", "bold red")
+    return Text("held", "bold red") if one.held_by else Text("sends", "green")
 
 
 def _sources(state: State, console: Console) -> None:

@@ -112,6 +112,18 @@ Senders: TypeAlias = Annotated[
     Field(strict=False),
     Words("an array of envelope senders, such as ['root@example.org', '@cron.example.org']"),
 ]
+Domains: TypeAlias = Annotated[
+    tuple[
+        Annotated[
+            str,
+            Field(pattern=r"^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z0-9-]{2,63}$", max_length=253),
+            Words("a domain in lower case, such as 'yahoo.com'"),
+        ],
+        ...,
+    ],
+    Field(strict=False),
+    Words("an array of domains, such as ['yahoo.com', 'aol.com']"),
+]
 Networks: TypeAlias = Annotated[
     tuple[Annotated[values.Network, PlainValidator(readers.read_network)], ...],
     Field(strict=False),

@@ -134,6 +134,17 @@ class PostfixSettings(Section):
         description="Whether egresses are read from master.cf. false where there is no Postfix: then `[egresses.NAME]` "
         "must describe them.",
     )
+    helper_socket: SocketPath = Field(
+        default="/run/pwmtad-helper/helper.sock",
+        description='Socket of the root helper that carries out what is decided (`mode = "enforce"`). docs/helper.md.',
+    )
+    write_interval_s: int = Field(
+        default=60,
+        ge=1,
+        le=3600,
+        description="Least seconds between two changes of main.cf that make nothing less: a reload lets Postfix forget which "
+        "sites are throttled. What halts, shrinks or lowers never waits.",
+    )
 
 
 class RulesSettings(Section):

@@ -6,9 +6,12 @@ from typing import Annotated, Final
 
 from pydantic import AwareDatetime, Field
 
+from pwmtad.config.families import FAMILIES
 from pwmtad.config.fields import (
     AbsolutePath,
     BindAddress,
+    Domains,
+    EgressKey,
     EgressNames,
     HostName,
     LadderTable,
@@ -103,6 +106,21 @@ class StreamSettings(Section):
         default=(),
         description="Envelope senders that are no campaign (cron, transactional): they stay out of pool and halt.",
     )
+    exempt_transport: EgressKey = Field(
+        default=EgressName("smtp"),
+        description="The smtp service of master.cf that `exempt_senders` take, past pool, governor and halt. Postfix's own "
+        "`smtp` sends from the host's address.",
+    )
+    governor: bool = Field(
+        default=True,
+        description="Whether Postfix itself is held to the window (transport_rate_delay on each egress), so that no blast can "
+        "leave faster, whoever injects it. Only in enforce mode.",
+    )
+    excluded_domains: Domains | None = Field(
+        default=None,
+        description="Recipient domains that must never be mailed; their mail is parked in Postfix's queue, whatever stream it "
+        "is of. Without this key: the domains of the families in `excluded_operators` that pwmtad knows (yahoo).",
+    )
     excluded_domains_file: AbsolutePath | None = Field(
         default=None,
         description="File with recipient domains, one a line, that this stream must never mail.",
@@ -118,6 +136,13 @@ class StreamSettings(Section):
     def usable_egresses(self) -> tuple[EgressName, ...]:
         """Egresses that are not retired, in order."""
         return tuple(name for name in self.egresses if name not in self.retired)
+
+    @property
+    def kept_out(self) -> tuple[str, ...]:
+        """Recipient domains that the configuration itself excludes."""
+        if self.excluded_domains is not None:
+            return self.excluded_domains
+        return tuple(domain for operator in self.excluded_operators for domain in FAMILIES.get(operator, ()))
 
     def egresses_at(self, day: int) -> tuple[EgressName, ...]:
         """Return the egresses that should be in rotation on a warmup day: all usable ones, unless a pool is growing."""

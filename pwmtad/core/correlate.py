@@ -152,6 +152,11 @@ class Correlator:
         if not self._last_at:
             self._last_at = at
 
+    def stream_of(self, queue_id: str) -> str | None:
+        """Return the stream whose injector submitted an open message ('': nobody's); None: it is not known."""
+        message = self._open.get(queue_id)
+        return None if message is None else message.stream
+
     @property
     def watches_sessions(self) -> bool:
         """Whether even lines without a meaning of their own matter now: they tell where an smtpd session ends."""

@@ -6,13 +6,13 @@ there is a usable egress, and worse counters never give a larger window or pool.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
-from pwmtad.core.halts import standing
+from pwmtad.core.halts import ceiling_name, no_egress_name, standing
 from pwmtad.core.judge import StreamJudge
 from pwmtad.core.warmup import GROWTH_INTERVAL_S, Rungs, next_rung, rungs_at
 from pwmtad.model.counters import DAY_S
-from pwmtad.model.judgement import Desired, HaltPhase, Record, RecordKind, Scope
+from pwmtad.model.judgement import Desired, Halt, HaltPhase, Record, RecordKind, Scope
 from pwmtad.model.names import Instant
 
 LADDER_RULE = "ladder"
@@ -48,7 +48,17 @@ def desire(judge: StreamJudge, now: Instant, *, broken: Collection[str] = ()) ->
         broken_egresses=tuple(sorted(out)),
         growth=_may_grow(judge, now),
         reasons=tuple(reasons),
+        held_by=_held_by(judge, [halt for halt in held if halt.scope is Scope.STREAM], able=bool(able), now=now),
     )
+
+
+def _held_by(judge: StreamJudge, held: Sequence[Halt], *, able: bool, now: Instant) -> str:
+    """What Postfix says of the mail that waits, and by what a daemon without a memory knows the pause again."""
+    if held:
+        return held[0].id
+    if judge.memory.capped_day >= int(now // DAY_S):
+        return ceiling_name(judge.name, judge.memory.capped_day)
+    return "" if able else no_egress_name(judge.name)
 
 
 def grow(judge: StreamJudge, now: Instant) -> list[Record]:

@@ -17,8 +17,10 @@ from pwmtad.core.correlate import Classified
 from pwmtad.core.dead_domains import DeadDomains
 from pwmtad.core.desire import desire, grow
 from pwmtad.core.evidence import MAX_HITS, EvidenceBook, evidence_of
+from pwmtad.core.excluded import ParkedWatch
 from pwmtad.core.halts import ReturnPolicy
 from pwmtad.core.judge import BIND_RULE, EXCLUDED_RULE, MILTER_RULE, START_CODE, StreamJudge, Volume
+from pwmtad.core.leaks import LeakWatch
 from pwmtad.core.records import quote
 from pwmtad.core.repeats import RepeatWatch
 from pwmtad.core.stream_counts import StreamCounts
@@ -59,7 +61,7 @@ class Policy(Struct, frozen=True):
     stop_rules: tuple[StopRule, ...]
     returning: ReturnPolicy = field(default_factory=ReturnPolicy)
     excluded_domains: dict[str, frozenset[str]] = field(default_factory=dict)
-    """By stream: the content of its `excluded_domains_file`."""
+    """By stream: `excluded_domains` and the content of its `excluded_domains_file`."""
     milter_accepts: bool | None = None
     """Whether Postfix lets mail pass when the milter is gone (milter_default_action=accept); None if not known."""
 
@@ -87,6 +89,12 @@ class Guard:
         """The newest first attempts of each stream: what a spike is shown by."""
         self.streams: dict[str, StreamJudge] = {}
         """Those configured now."""
+        self.broken: Mapping[str, Collection[str]] = {}
+        """By stream: egresses that can't be used, set by whoever looks at the host."""
+        self.leaks = LeakWatch()
+        self._parked = ParkedWatch()
+        self._kept_out: frozenset[str] = frozenset()
+        """Recipient domains that Postfix parks, whatever the stream."""
         self._policy = policy
         self._set_streams(policy)
         self._book = EvidenceBook(policy.stop_rules)
@@ -114,6 +122,7 @@ class Guard:
             self._count_first(judge, counted, at)
         if counted.attempt.relay_host is not None and judge.halts:
             judge.answered(counted.operator, counted.egress)
+        self._add(self.leaks.see(counted, at))
         seen = self._book.see(counted, at)
         if seen is not None:
             self._evidence.append(seen.evidence)
@@ -141,6 +150,12 @@ class Guard:
             reason = "the milter that signs can't be reached, and milter_default_action=accept lets mail pass without it"
             for judge in self.streams.values():
                 self._add(judge.halt(MILTER_RULE, Scope.STREAM, judge.name, reason, [line], None, at))
+
+    def deferred_here(self, event: events.LocalDeferral, stream: str | None, at: Instant) -> None:
+        """Take a deferral that is Postfix's own: somebody should know of parked mail. What is nobody's takes the pool."""
+        name = stream if stream in self.streams else self._policy.settings.pool_stream
+        if name in self.streams:
+            self._add(self._parked.see(event, name, self._kept_out, at))
 
     def unfiltered(self, stream: str, queue_id: str, text: str, at: Instant) -> None:
         """A stream's message reached qmgr from a session whose milter could not be reached: it is unsigned for sure."""
@@ -191,10 +206,38 @@ class Guard:
             )
             self._add([Record(now, RecordKind.FINDING, name, "mailed-often", reason)])
 
-    def desired(self, now: Instant, broken: Mapping[str, Collection[str]] | None = None) -> list[Desired]:
-        """Return what each stream should look like now; `broken`: egresses that can't be used, by stream."""
-        out = broken if broken is not None else {}
-        return [desire(judge, now, broken=out.get(name, ())) for name, judge in self.streams.items()]
+    def desired(self, now: Instant) -> list[Desired]:
+        """Return what each stream should look like now."""
+        return [desire(judge, now, broken=self.broken.get(name, ())) for name, judge in self.streams.items()]
+
+    # -- acting
+
+    def record(self, records: Sequence[Record]) -> None:
+        """Take records of what was done, seen or refused outside."""
+        self._add(records)
+
+    def adopt(self, stream: str, name: str, now: Instant) -> None:
+        """Postfix was found with this stream held by `name`."""
+        self._add(self.streams[stream].adopt(name, now))
+
+    def healed(self, stream: str, egress: str, since: Instant, now: Instant) -> None:
+        """An egress has been without a fault since a moment."""
+        judge = self.streams[stream]
+        self._add(judge.healed(egress, since, now))
+        self._forget_served(judge)
+
+    def found_pool(self, pool: Collection[str]) -> None:
+        """Postfix was found with this pool."""
+        for name, stream in self._policy.settings.streams.items():
+            if stream.pool:
+                self.seed_pool(name, sum(egress in pool for egress in stream.usable_egresses))
+
+    def seed_pool(self, stream: str, size: int) -> None:
+        """Postfix was found with so many of the stream's egresses in rotation: an empty memory climbs from there."""
+        memory = self.streams[stream].memory
+        if size and not memory.pool_size:
+            memory.pool_size = size
+            self.streams[stream].memory_changed = True
 
     # -- people
 
@@ -278,6 +321,7 @@ class Guard:
     # -- inner
 
     def _set_streams(self, policy: Policy) -> None:
+        self._kept_out = frozenset().union(*policy.excluded_domains.values())
         for name, stream in policy.settings.streams.items():
             judge = self._judges.get(name)
             if judge is not None:

@@ -20,6 +20,8 @@ from pwmtad.model.judgement import EvidenceLine, Halt, HaltPhase, Scope
 from pwmtad.model.names import Instant
 
 MANUAL_RULE: Final = "manual"
+ADOPTED_RULE: Final = "adopted"
+"""A pause was found in Postfix that the store does not know."""
 _MAX_HOLD_S: Final = 30 * DAY_S
 """Longer than this receivers forget an address and warmup starts anew (SendGrid, MailWizz: about 30 days)."""
 _MAX_DOUBLINGS: Final = 32
@@ -56,6 +58,44 @@ def halt_id(stream: str, rule: str, at: Instant, taken: Collection[str]) -> str:
     moment = datetime.fromtimestamp(min(max(at, 0.0), _LAST_MOMENT), tz=UTC)
     name = f"{stream}-{rule}-{moment:%Y%m%dT%H%M%S}"
     return next(found for found in chain((name,), (f"{name}-{number}" for number in count(2))) if found not in taken)
+
+
+def ceiling_name(stream: str, day: int) -> str:
+    """Return what holds a stream whose ceiling was reached on that UTC day (days since the epoch)."""
+    return f"{stream}-ceiling-{datetime.fromtimestamp(day * DAY_S, tz=UTC):%Y%m%d}"
+
+
+def ceiling_day(stream: str, name: str) -> int | None:
+    """Return the UTC day of a `ceiling_name` of this stream; None if it is none."""
+    try:
+        moment = datetime.strptime(name, f"{stream}-ceiling-%Y%m%d").replace(tzinfo=UTC)
+    except ValueError:
+        return None
+    return int(moment.timestamp() // DAY_S)
+
+
+def no_egress_name(stream: str) -> str:
+    """Return what holds a stream that has no egress which can be used."""
+    return f"{stream}-no-egress"
+
+
+def adopted_halt(stream: str, name: str, at: Instant) -> Halt:
+    """Return a halt for a pause that was found in Postfix and that nobody remembers: it holds until a person releases it."""
+    return Halt(
+        id=name,
+        stream=stream,
+        scope=Scope.STREAM,
+        subject=stream,
+        rule=ADOPTED_RULE,
+        reason=f"Postfix was found paused by {name}, which the store does not know: nobody knows why, so it stays",
+        evidence=(),
+        started_at=at,
+        hold_s=None,
+        hold_until=None,
+        phase=HaltPhase.ACTIVE,
+        phase_at=at,
+        last_evidence_at=at,
+    )
 
 
 def begin_halt(

@@ -16,7 +16,19 @@ from msgspec.structs import replace
 from pwmtad.config import DkimSettings, StreamSettings
 from pwmtad.core.correlate import Classified
 from pwmtad.core.evidence import Fired, evidence_of, subject_of
-from pwmtad.core.halts import MANUAL_RULE, ReturnPolicy, begin_halt, more_evidence, open_halts, release, standing, step
+from pwmtad.core.halts import (
+    MANUAL_RULE,
+    ReturnPolicy,
+    adopted_halt,
+    begin_halt,
+    ceiling_day,
+    more_evidence,
+    no_egress_name,
+    open_halts,
+    release,
+    standing,
+    step,
+)
 from pwmtad.core.records import fired_reason, halt_record, phase_record, quote, release_record, words
 from pwmtad.core.warmup import Rungs, rungs_at, rungs_from
 from pwmtad.model.counters import DAY_S, MINUTE_S, MessageCounts
@@ -194,6 +206,32 @@ class StreamJudge:
             self.memory_changed = True
         self._sum_up_span(now)
         return [release_record(halt, after, by, now)]
+
+    def adopt(self, name: str, now: Instant) -> list[Record]:
+        """Postfix was found held by `name`. What is known goes on as it is; what nobody remembers becomes a halt.
+
+        Empty memory resumes nothing: neither a lost store nor a lost day's ceiling lets mail go.
+        """
+        if name in self.halts or name == no_egress_name(self.name):
+            return []
+        day = ceiling_day(self.name, name)
+        if day is None:
+            halt = adopted_halt(self.name, name, now)
+            self._put(halt)
+            return [replace(halt_record(halt, now), kind=RecordKind.ADOPT)]
+        if day > self.memory.capped_day:
+            self.memory.capped_day = day
+            self.memory.cap_standing = True
+            self.memory_changed = True
+        return []
+
+    def healed(self, egress: str, since: Instant, now: Instant) -> list[Record]:
+        """An egress has been without a fault since a moment: halts for a failed bind before it are over."""
+        records = []
+        for halt in standing(self.halts.values()):
+            if halt.rule == BIND_RULE and halt.subject == egress and halt.last_evidence_at <= since:
+                records += self.release(halt.id, "its address, which is back", now)
+        return records
 
     # -- levels: asked at every look
 

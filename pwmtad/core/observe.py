@@ -31,7 +31,7 @@ _LOOK_INTERVAL_S: Final = 1.0
 _UNVERIFIED_S: Final = 60.0
 """A source that delivered nothing for so long can't be waited for: what is queued meanwhile counts as unverified. One that is
 busy reading a backlog is waited for. Own choice: twice the grace time, and longer than journalctl takes to be started again."""
-_SIGNALS: Final = frozenset({events.MilterUnreachable, events.BindFailed, events.Suppressed})
+_SIGNALS: Final = frozenset({events.MilterUnreachable, events.BindFailed, events.Suppressed, events.LocalDeferral})
 """Looked up by type: this is asked for every line."""
 _SIGNING: Final = (events.Signed, events.NotSigned, events.SigningFailed)
 
@@ -307,6 +307,9 @@ class Observer:
     def _signal(self, guard: Guard, event: AnyEvent) -> None:
         if isinstance(event, events.Suppressed):
             self.suppressed_at = self._judged_at(event.at)
+            return
+        if isinstance(event, events.LocalDeferral):
+            guard.deferred_here(event, self.correlator.stream_of(event.queue_id), self._judged_at(event.at))
             return
         egress, stream = self._routes.egress(event.tag)
         guard.signal(event, stream, egress, self._judged_at(event.at))

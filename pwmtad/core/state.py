@@ -13,6 +13,7 @@ from pwmtad.core.halts import open_halts, standing
 from pwmtad.core.observe import Observer, SourceReading
 from pwmtad.core.tally import Readings
 from pwmtad.core.warmup import warmup_day
+from pwmtad.model.acting import Acting
 from pwmtad.model.counters import AttemptCounts, AttemptKey, MessageCounts
 from pwmtad.model.judgement import Desired, Halt, Scope, StreamMemory
 from pwmtad.model.names import Instant
@@ -57,9 +58,13 @@ def build_state(
     store: StoreState,
     reload: ReloadState,
     now: Instant,
+    acting: Acting | None = None,
+    acting_findings: Iterable[Finding] = (),
 ) -> State:
     """Return everything at `now`."""
     readings = observer.tally.readings(now)
+    if acting is not None and acting.pool:
+        observed = replace(observed, pool=acting.pool)  # read back after each change
     judges = observer.guard.streams
     sources = tuple(
         _source(name, source, about.places.get(name, name), observer.tally.line_totals())
@@ -71,7 +76,7 @@ def build_state(
     )
     halts = tuple(replace(halt, evidence=()) for judge in judges.values() for halt in open_halts(judge.halts.values()))
     desired = tuple(observer.guard.desired(now))
-    findings = tuple(_findings(sources, store, reload, streams, observed))
+    findings = (*_findings(sources, store, reload, streams, observed), *acting_findings)
     return State(
         version=about.version,
         mode=settings.mode,
@@ -94,6 +99,7 @@ def build_state(
         tick_s=about.tick_s,
         halts=halts,
         desired=desired,
+        acting=acting if acting is not None else Acting(),
     )
 
 

@@ -15,10 +15,11 @@ from pwmtad.model.state import Level
 
 _ACTIVE_SILENCE_S: Final = 300.0
 """With mail in incoming/ or active/ Postfix logs within this time: its own timeouts for one command are at most 300 s
-(smtp_mail_timeout and others), and the queue manager goes on with other mail meanwhile."""
+(smtp_mail_timeout and others), and the queue manager goes on with other mail meanwhile. Behind the governor mail waits there in
+silence for as long as its pause is."""
 _DEFERRED_SILENCE_S: Final = 5000.0
 """With deferred mail only: maximal_backoff_time (4,000 s) plus two scans of the deferred queue (queue_run_delay, 300 s) and
-some time to deliver. The governor or a halt does not silence it: error(8) logs, too."""
+some time to deliver. A halt does not silence it: error(8) logs, too."""
 _BEHIND_S: Final = 60.0
 """A source that was read up to less than this ago is read: with steady writing not every batch is at the end. Own choice."""
 CLOCK_JUMP_S: Final = 60.0
@@ -37,12 +38,12 @@ class Moments(Struct, frozen=True):
 
 
 def unknown_codes(
-    *, sources: Mapping[str, SourceReading], observed: Observed, moments: Moments, now: Instant
+    *, sources: Mapping[str, SourceReading], observed: Observed, moments: Moments, now: Instant, governor_s: float = 0.0
 ) -> dict[str, str]:
-    """Return code -> sentence for everything that is not known at `now`."""
+    """Return code -> sentence for everything that is not known at `now`. `governor_s`: the longest pause of an egress now."""
     codes = _joined((*_source_codes(sources, now), *_unread(observed)))
     if not {"source_unreadable", "still_reading"} & codes.keys():
-        codes.update(_silence(sources, observed, moments.started_at, now))
+        codes.update(_silence(sources, observed, moments.started_at, now, governor_s))
     codes.update(_doubts(moments, now))
     return codes
 
@@ -68,14 +69,14 @@ def _joined(found: Iterable[tuple[str, str]]) -> dict[str, str]:
 
 
 def _silence(
-    sources: Mapping[str, SourceReading], observed: Observed, started_at: Instant, now: Instant
+    sources: Mapping[str, SourceReading], observed: Observed, started_at: Instant, now: Instant, governor_s: float
 ) -> Iterable[tuple[str, str]]:
     queue = observed.queue
     moving = (queue.incoming or 0) + (queue.active or 0)
     waiting = queue.deferred or 0
     postfix = [source for source in sources.values() if source.kind is not SourceKind.OPENDKIM]
     silent_s = now - max((source.last_line_at for source in postfix if source.last_line_at is not None), default=started_at)
-    limit = _ACTIVE_SILENCE_S if moving else _DEFERRED_SILENCE_S
+    limit = _ACTIVE_SILENCE_S + governor_s if moving else _DEFERRED_SILENCE_S
     if (moving or waiting) and silent_s > limit:
         yield "log_silent", f"{moving or waiting} messages are queued, and no line was logged for {silent_s / 60:.0f} min"
 

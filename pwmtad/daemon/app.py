@@ -10,10 +10,13 @@ from pathlib import Path
 from typing import Final
 
 import structlog
+from msgspec import Struct
 from msgspec.structs import replace
 
 from pwmtad import __version__
+from pwmtad.adapters.addresses import missing_addresses
 from pwmtad.adapters.config_files import Loaded, load_file
+from pwmtad.adapters.helper import HelperClient
 from pwmtad.adapters.http_api import HttpApi
 from pwmtad.adapters.journal import JournalSource
 from pwmtad.adapters.metrics import Metrics
@@ -27,11 +30,13 @@ from pwmtad.core.guard import Guard, Policy
 from pwmtad.core.observe import Observer
 from pwmtad.core.state import About
 from pwmtad.core.wiring import OPENDKIM_SOURCE, POSTFIX_SOURCE, parts_of, source_kinds
+from pwmtad.daemon.act import Act, PostfixActor
 from pwmtad.daemon.clock import monotonic, wall_clock
 from pwmtad.daemon.control import Control
 from pwmtad.daemon.ingest import Ingest
 from pwmtad.daemon.look import Look
 from pwmtad.daemon.ports import LogSource, Store
+from pwmtad.daemon.queue_keeper import QueueKeeper
 from pwmtad.daemon.tick import Ticker
 from pwmtad.model.counters import DAY_S, HOUR_S
 from pwmtad.model.errors import ConfigError, PwmtadError
@@ -94,6 +99,17 @@ async def run(config_path: str, *, on_state: Callable[[Ticker], Awaitable[None]]
     await daemon.run(on_state)
 
 
+class _Parts(Struct, frozen=True):
+    """What runs."""
+
+    store: Store
+    observer: Observer
+    ingest: Ingest
+    ticker: Ticker
+    act: Act
+    keeper: QueueKeeper
+
+
 class Daemon:
     """Everything put together. One instance a process."""
 
@@ -102,8 +118,9 @@ class Daemon:
         self._loaded = loaded
         self._settings = settings = loaded.settings
         self._notifier = Notifier()
+        self._postfix = PostfixReader(settings.postfix.config_directory, settings.postfix.queue_directory)
         self._look = Look(
-            postfix=PostfixReader(settings.postfix.config_directory, settings.postfix.queue_directory),
+            postfix=self._postfix,
             read_stamp=read_stamp,
             clock=wall_clock,
         )
@@ -128,6 +145,7 @@ class Daemon:
             observed, self._clones = await self._look.take(settings)
             ledger = await store.load(started_at - max(_HISTORY_S, settings.dkim.lookback_s))
             guard = Guard(policy_of(self._loaded, observed.milter_accepts), ledger.judgement)
+            guard.found_pool(observed.pool)  # before the first tick, which would take the whole ladder for an empty memory
             observer = self._observer(ledger, guard, started_at)
             ingest = self._ingest(store, observer)
             ticker = Ticker(
@@ -141,6 +159,18 @@ class Daemon:
             )
             ticker.observed = observed
             ingest.on_seen = ticker.wake
+            actor = HelperClient(settings.postfix.helper_socket)
+            act = self._act(actor, guard, ingest.commit)
+            ticker.acting, ticker.acting_findings, ticker.on_news = lambda: act.acting, act.findings, act.wake
+            keeper = QueueKeeper(
+                act=act,
+                actor=actor,
+                sizes=self._postfix,
+                guard=guard,
+                stream_of=observer.correlator.stream_of,
+                clock=wall_clock,
+                monotonic=monotonic,
+            )
             api = HttpApi(
                 ticker.snapshot,
                 listen=str(settings.http.listen),
@@ -160,7 +190,7 @@ class Daemon:
             await api.start()
             _log.info("daemon_started", version=__version__, mode=settings.mode, streams=sorted(settings.streams))
             try:
-                await self._run_tasks(store, observer, ingest, ticker, on_state)
+                await self._run_tasks(_Parts(store, observer, ingest, ticker, act, keeper), on_state)
             finally:
                 self._notifier.stopping()
                 await api.stop()
@@ -168,24 +198,19 @@ class Daemon:
             await store.close()
             _log.info("daemon_stopped")
 
-    async def _run_tasks(
-        self,
-        store: Store,
-        observer: Observer,
-        ingest: Ingest,
-        ticker: Ticker,
-        on_state: Callable[[Ticker], Awaitable[None]] | None,
-    ) -> None:
+    async def _run_tasks(self, parts: _Parts, on_state: Callable[[Ticker], Awaitable[None]] | None) -> None:
         try:
             async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(ingest.run(), name="ingest")
-                tasks.create_task(self._tick(ticker), name="tick")
-                tasks.create_task(self._look_again(ticker, observer), name="look")
-                tasks.create_task(self._roll_up(store), name="roll-up")
-                tasks.create_task(self._reload(ticker, observer), name="reload")
+                tasks.create_task(parts.ingest.run(), name="ingest")
+                tasks.create_task(self._tick(parts.ticker), name="tick")
+                tasks.create_task(parts.act.run(), name="act")
+                tasks.create_task(parts.keeper.run(), name="keeper")
+                tasks.create_task(self._look_again(parts), name="look")
+                tasks.create_task(self._roll_up(parts.store), name="roll-up")
+                tasks.create_task(self._reload(parts), name="reload")
                 tasks.create_task(self._wait_for_end(), name="end")
                 if on_state is not None:
-                    tasks.create_task(_show(on_state, ticker), name="terminal")
+                    tasks.create_task(_show(on_state, parts.ticker), name="terminal")
                 self._notifier.ready()
         except* _Stop:
             _log.info("stop_requested")
@@ -215,6 +240,21 @@ class Daemon:
             commit_interval_s=self._settings.store.commit_interval_s,
         )
 
+    def _act(self, actor: PostfixActor, guard: Guard, commit: Callable[[], Awaitable[bool]]) -> Act:
+        act = Act(
+            actor=actor,
+            guard=guard,
+            commit=commit,
+            missing_addresses=missing_addresses,
+            main_cf_stamp=self._postfix.stamp,
+            clock=wall_clock,
+            monotonic=monotonic,
+            settings=self._settings,
+        )
+        act.excluded = _excluded(self._loaded)
+        act.clones = self._clones if self._settings.postfix.read_master_cf else None
+        return act
+
     # -- tasks
 
     async def _tick(self, ticker: Ticker) -> None:
@@ -227,10 +267,12 @@ class Daemon:
                 status_due = monotonic() + _STATUS_INTERVAL_S
             await ticker.pause()
 
-    async def _look_again(self, ticker: Ticker, observer: Observer) -> None:
+    async def _look_again(self, parts: _Parts) -> None:
+        ticker, observer = parts.ticker, parts.observer
         while True:
             await asyncio.sleep(_LOOK_INTERVAL_S)
             ticker.observed, clones = await self._look.take(ticker.settings)
+            parts.act.clones = clones
             observer.know_milter(accepts=ticker.observed.milter_accepts)
             if self._learn_clones(clones):
                 _log.info("master_cf_changed", egresses=[clone.name for clone in self._clones or ()])
@@ -251,15 +293,15 @@ class Daemon:
                 _log.warning("roll_up_failed", error=str(error))
             await asyncio.sleep(HOUR_S)
 
-    async def _reload(self, ticker: Ticker, observer: Observer) -> None:
+    async def _reload(self, parts: _Parts) -> None:
         while True:
             await self._hup.wait()
             self._hup.clear()
             self._notifier.reloading()
-            await self._reload_once(ticker, observer)
+            await self._reload_once(parts.ticker, parts.observer, parts.act)
             self._notifier.ready()
 
-    async def _reload_once(self, ticker: Ticker, observer: Observer) -> None:
+    async def _reload_once(self, ticker: Ticker, observer: Observer, act: Act) -> None:
         """Parse all, validate all, then swap; a bad file changes nothing."""
         now = wall_clock()
         old = ticker.reload
@@ -278,6 +320,8 @@ class Daemon:
         observer.reconfigure(parts_of(loaded.settings, loaded.rules, self._clones))
         observer.guard.reconfigure(policy_of(loaded, observed.milter_accepts))
         ticker.settings, ticker.observed = loaded.settings, observed
+        act.settings, act.excluded = loaded.settings, _excluded(loaded)
+        act.wake()
         ticker.reload = ReloadState(old.file, now, old.reloads + 1, old.failed_reloads, None)
         restart = [change for change in changes if change.partition(".")[0] in _READ_ONCE]
         _log.info("configuration_reloaded", file=self._config_path, changes=list(changes), after_restart=restart)
@@ -295,6 +339,11 @@ class Daemon:
 
 async def _show(on_state: Callable[[Ticker], Awaitable[None]], ticker: Ticker) -> None:
     await on_state(ticker)
+
+
+def _excluded(loaded: Loaded) -> frozenset[str]:
+    """Domains that no stream may mail: Postfix's table knows of no streams."""
+    return frozenset().union(*loaded.excluded_domains.values())
 
 
 def _as_dict(error: ConfigError) -> dict[str, str]:

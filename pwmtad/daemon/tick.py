@@ -17,15 +17,28 @@ from pwmtad.config import Settings
 from pwmtad.core.observe import Observer
 from pwmtad.core.state import About, build_state
 from pwmtad.core.unknown import CLOCK_JUMP_S, Moments, unknown_codes
+from pwmtad.model.acting import Acting
 from pwmtad.model.judgement import RecordKind
 from pwmtad.model.names import Instant
 from pwmtad.model.observed import Observed
-from pwmtad.model.state import ReloadState, Snapshot, State, StoreState, Totals
+from pwmtad.model.state import Finding, ReloadState, Snapshot, State, StoreState, Totals
 
 TICK_INTERVAL_S: Final = 1.0
 """Own choice: lookbacks are exact to the minute and evidence wakes a tick at once, so more often brings nothing."""
 
-_LOUD: Final = frozenset({RecordKind.HALT, RecordKind.CAP, RecordKind.UNKNOWN, RecordKind.ALERT, RecordKind.FREEZE})
+_LOUD: Final = frozenset(
+    {
+        RecordKind.HALT,
+        RecordKind.CAP,
+        RecordKind.UNKNOWN,
+        RecordKind.ALERT,
+        RecordKind.FREEZE,
+        RecordKind.ADOPT,
+        RecordKind.ACTION_FAILED,
+        RecordKind.DRIFT,
+        RecordKind.EGRESS_OUT,
+    }
+)
 _log = structlog.get_logger()
 
 
@@ -45,6 +58,11 @@ class Ticker:
     ) -> None:
         self.settings = settings
         self.observed = Observed()
+        self.acting: Callable[[], Acting] = Acting
+        """What was done to the host so far."""
+        self.acting_findings: Callable[[], tuple[Finding, ...]] = tuple
+        self.on_news: Callable[[], None] = _nothing
+        """Called when something was decided."""
         self.reload = reload
         self._observer = observer
         self._about = about
@@ -92,6 +110,7 @@ class Ticker:
                 gap_at=self._observer.gap_at,
             ),
             now=now,
+            governor_s=max((one.rate_delay_s for one in self.acting().streams), default=0),
         )
         self._observer.look(now)
         self._tell_news()
@@ -110,7 +129,10 @@ class Ticker:
 
     def _tell_news(self) -> None:
         """Log each decision once, in the words that `explain` uses."""
-        for record in self._observer.guard.take_news():
+        news = self._observer.guard.take_news()
+        if news:
+            self.on_news()
+        for record in news:
             key = (record.stream, record.kind.value)
             self._decisions[key] = self._decisions.get(key, 0) + 1
             level = _log.warning if record.kind in _LOUD else _log.info
@@ -136,6 +158,8 @@ class Ticker:
                 observed=self.observed,
                 store=self._store_state(),
                 reload=self.reload,
+                acting=self.acting(),
+                acting_findings=self.acting_findings(),
                 now=self._ticked_at,  # not the moment of asking: /healthz must see that ticks have stopped
             )
             self._snapshot = (self._ticks, state)
@@ -159,6 +183,10 @@ class Ticker:
             not_ready=not_ready,
             tick_durations=durations,
         )
+
+
+def _nothing() -> None:
+    return
 
 
 def _not_ready(state: State) -> list[str]:

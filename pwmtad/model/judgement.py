@@ -144,6 +144,18 @@ class RecordKind(StrEnum):
     UNKNOWN = "unknown"
     KNOWN = "known"
     FINDING = "finding"
+    EGRESS_OUT = "egress_out"
+    """An egress can't be used: no address, no service. Not its reputation."""
+    EGRESS_BACK = "egress_back"
+    ADOPT = "adopt"
+    """A pause that nobody here remembers was found, and stays."""
+    ACTION = "action"
+    """What was changed on the host."""
+    ACTION_FAILED = "action_failed"
+    DRIFT = "drift"
+    """Somebody else had changed what we had set."""
+    BACKLOG = "backlog"
+    """Messages were put on hold, or let go again."""
 
 
 class Record(Struct, frozen=True):
@@ -241,6 +253,8 @@ class Desired(Struct, frozen=True):
     growth: bool = True
     """False: frozen, unknown, halted or probing; pool and window may shrink, not grow."""
     reasons: tuple[str, ...] = ()
+    held_by: str = ""
+    """A name for what keeps the stream from sending, the id of a halt where it is one; '' while it sends."""
 
 
 class ActionKind(StrEnum):

@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from msgspec import Struct
 
+from pwmtad.model.acting import Acting
 from pwmtad.model.counters import AttemptCounts, AttemptKey, MessageCounts
 from pwmtad.model.judgement import Desired, Halt
 from pwmtad.model.names import Instant
@@ -168,6 +169,8 @@ class State(Struct, frozen=True):
     """Those that are not ended, without their evidence: that quotes replies, and stands in the records."""
     desired: tuple[Desired, ...] = ()
     """What each stream should look like now."""
+    acting: Acting = Acting()
+    """What was done to the host."""
 
 
 class Totals(Struct, frozen=True):

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
+from pwmtad.model.acting import Acting, StreamActing
 from pwmtad.model.counters import AttemptCounts, AttemptKey, MessageCounts
 from pwmtad.model.judgement import Desired, EvidenceLine, Halt, HaltPhase, Record, RecordKind, Scope
 from pwmtad.model.state import (
@@ -231,6 +232,20 @@ def sample_state() -> State:
                 reasons=("the warmup start is not known",),
             ),
         ),
+        acting=Acting(
+            reachable=True,
+            postfix_running=True,
+            last_write_at=AT - 3600,
+            writes=14,
+            failures=1,
+            drifts=2,
+            last_took_s=0.21,
+            keeps_queued=True,
+            streams=(
+                StreamActing("trucking", HALT_ID, 173, queued=250, held_messages=1420, parked_messages=3, oldest_at=AT - 9000),
+                StreamActing("healthcare", rate_delay_s=73),
+            ),
+        ),
     )
 
 
@@ -268,6 +283,7 @@ def healthy_snapshot() -> Snapshot:
         desired=tuple(
             msgspec.structs.replace(desired, sending=True, growth=True, reasons=()) for desired in snapshot.state.desired
         ),
+        acting=Acting(),
         streams=tuple(
             msgspec.structs.replace(stream, frozen_until=None, frozen_rule="", unknown=()) for stream in snapshot.state.streams
         ),

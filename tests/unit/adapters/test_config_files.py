@@ -45,9 +45,16 @@ def test_what_the_daemon_takes_check_config_takes_and_the_other_way_round(tmp_pa
 
 def test_lists_of_domains_are_read_with_the_configuration(tmp_path: Path) -> None:
     (tmp_path / "domains").write_text("# families\nAOL.example\n\nyahoo.example.  # dot\n", encoding="utf-8")
-    loaded = load_file(written(tmp_path, more=f'excluded_domains_file = "{tmp_path}/domains"'))
+    more = f'excluded_domains = []\nexcluded_domains_file = "{tmp_path}/domains"'
+    loaded = load_file(written(tmp_path, more=more))
     assert isinstance(loaded, Loaded)
     assert loaded.excluded_domains == {"trucking": frozenset({"aol.example", "yahoo.example"})}
+
+
+def test_an_excluded_operator_brings_the_domains_of_its_family(tmp_path: Path) -> None:
+    loaded = load_file(written(tmp_path))
+    assert isinstance(loaded, Loaded)
+    assert {"yahoo.com", "aol.com", "att.net"} <= loaded.excluded_domains["trucking"]
 
 
 def test_a_list_that_is_not_there_is_a_mistake(tmp_path: Path) -> None:

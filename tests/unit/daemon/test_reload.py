@@ -15,6 +15,7 @@ from pwmtad.daemon.tick import Ticker
 from pwmtad.model.ledger import Ledger
 from pwmtad.model.postfix import Clone
 from pwmtad.model.state import ReloadState, StoreState
+from tests.tools.postfix_fake import FakePostfix
 
 NOW = 1_780_000_000.0
 CONFIG = """
@@ -34,6 +35,10 @@ warmup.start = 2026-06-02T00:00:00Z
 address = "192.0.2.94"
 syslog_name = "postfix/out05"
 """
+
+
+async def _stored() -> bool:
+    return True
 
 
 class Running:
@@ -56,12 +61,14 @@ class Running:
             monotonic=lambda: 0.0,
         )
 
+        self.act = self.daemon._act(FakePostfix(["out05"]), guard, _stored)
+
     def write(self, *, opendkim: str = "mail.log", grace: int = 30, ceiling: int = 4000) -> None:
         self.path.write_text(CONFIG.format(opendkim=opendkim, grace=grace, ceiling=ceiling), encoding="utf-8")
 
     async def reload(self, **values: Any) -> None:
         self.write(**values)
-        await self.daemon._reload_once(self.ticker, self.observer)
+        await self.daemon._reload_once(self.ticker, self.observer, self.act)
 
 
 @pytest.fixture
@@ -73,6 +80,7 @@ async def test_a_reload_takes_what_can_change_while_it_runs(running: Running) ->
     await running.reload(ceiling=1234)
     assert running.ticker.settings.streams["trucking"].ceiling_per_day == 1234  # type: ignore[index]
     assert running.observer.guard.streams["trucking"].settings.ceiling_per_day == 1234
+    assert running.act.settings is running.ticker.settings
 
 
 async def test_where_signatures_are_read_changes_as_a_whole_or_not_at_all(tmp_path: Path) -> None:

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from threading import Lock
-from typing import Final, TypeAlias
+from typing import Final
 
 from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.core import HistogramMetricFamily, Metric
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 from typing_extensions import override
 
+from pwmtad.adapters.metrics.acting import acting_metrics
+from pwmtad.adapters.metrics.families import Row, counter, gauge, one
 from pwmtad.model.counters import AttemptCounts
 from pwmtad.model.judgement import Desired
 from pwmtad.model.state import MixRow, Snapshot, SourceState, State, StreamState
@@ -39,9 +41,6 @@ _ATTEMPTS: Final = (
     ("pwmtad_retries", "Later delivery attempts of a recipient.", "retries"),
     ("pwmtad_notification_attempts", "Delivery attempts of messages with the null sender (NDRs).", "notifications"),
 )
-
-Row: TypeAlias = tuple[tuple[str, ...], float]
-"""Label values and number of one sample."""
 
 
 class Metrics:
@@ -83,14 +82,15 @@ class Metrics:
         yield from _streams(snapshot.state.streams)
         yield from _judgement(snapshot)
         yield from _parts(snapshot.state)
+        yield from acting_metrics(snapshot.state.acting)
         yield self._ticks()
 
     def _messages(self, snapshot: Snapshot) -> Iterator[Metric]:
         totals = snapshot.totals.messages
         for field, text in _MESSAGES:
             rows = [((stream,), self._high(stream, field, getattr(counts, field))) for stream, counts in totals.items()]
-            yield _counter(f"pwmtad_messages_{field}", text, ("stream",), rows)
-        yield _gauge(
+            yield counter(f"pwmtad_messages_{field}", text, ("stream",), rows)
+        yield gauge(
             "pwmtad_lookback_messages",
             "Messages of the stream in the lookback, by what became of them.",
             ("stream", "state", "lookback"),
@@ -131,42 +131,23 @@ class _Once(Collector):
         return self._families
 
 
-def _counter(name: str, text: str, labels: tuple[str, ...], rows: Iterable[Row]) -> Metric:
-    family = CounterMetricFamily(name, text, labels=labels)
-    for values, count in rows:
-        family.add_metric(values, count)
-    return family
-
-
-def _gauge(name: str, text: str, labels: tuple[str, ...], rows: Iterable[Row]) -> Metric:
-    family = GaugeMetricFamily(name, text, labels=labels)
-    for values, number in rows:
-        family.add_metric(values, number)
-    return family
-
-
-def _one(number: float | None) -> list[Row]:
-    """One value without labels, or nothing where it is not known: absent is better than a wrong 0."""
-    return [] if number is None else [((), number)]
-
-
 def _about(snapshot: Snapshot) -> Iterator[Metric]:
     state = snapshot.state
-    yield _gauge("pwmtad_build_info", "Always 1; the version is a label.", ("version",), [((state.version,), 1)])
-    yield _gauge("pwmtad_enforcing", "1: acts; 0: observes only.", (), _one(state.mode == "enforce"))
-    yield _gauge("pwmtad_ready", "1: the counters are the truth now (see /readyz).", (), _one(snapshot.ready))
-    yield _counter("pwmtad_ticks", "Finished ticks.", (), _one(state.ticks))
-    yield _gauge("pwmtad_last_tick_timestamp_seconds", "When the last tick finished.", (), _one(state.at))
+    yield gauge("pwmtad_build_info", "Always 1; the version is a label.", ("version",), [((state.version,), 1)])
+    yield gauge("pwmtad_enforcing", "1: acts; 0: observes only.", (), one(state.mode == "enforce"))
+    yield gauge("pwmtad_ready", "1: the counters are the truth now (see /readyz).", (), one(snapshot.ready))
+    yield counter("pwmtad_ticks", "Finished ticks.", (), one(state.ticks))
+    yield gauge("pwmtad_last_tick_timestamp_seconds", "When the last tick finished.", (), one(state.at))
     counts: dict[tuple[str, ...], float] = {}
     for finding in state.findings:
         key = (finding.code, finding.level.value)
         counts[key] = counts.get(key, 0) + 1
-    yield _gauge("pwmtad_findings", "What a person should know, by kind.", ("code", "level"), counts.items())
+    yield gauge("pwmtad_findings", "What a person should know, by kind.", ("code", "level"), counts.items())
 
 
 def _attempts(snapshot: Snapshot) -> Iterator[Metric]:
     totals = dict(snapshot.totals.attempts)
-    yield _counter(
+    yield counter(
         "pwmtad_attempts",
         "Delivery attempts: one recipient, one line of a Postfix delivery agent.",
         _ATTEMPT_LABELS,
@@ -174,18 +155,18 @@ def _attempts(snapshot: Snapshot) -> Iterator[Metric]:
     )
     for name, text, field in _ATTEMPTS:
         rows = [(key, getattr(counts, field)) for key, counts in totals.items()]
-        yield _counter(name, text, _ATTEMPT_LABELS, [row for row in rows if row[1]])
+        yield counter(name, text, _ATTEMPT_LABELS, [row for row in rows if row[1]])
     attempts: dict[tuple[str, ...], float] = {}
     volumes: dict[tuple[str, ...], float] = {}
     for row in snapshot.state.mix:
         _add_lookbacks(row, attempts, volumes)
-    yield _gauge(
+    yield gauge(
         "pwmtad_lookback_attempts",
         "Delivery attempts in the lookback, over all egresses.",
         ("stream", "operator", "status", "class", "lookback"),
         attempts.items(),
     )
-    yield _gauge(
+    yield gauge(
         "pwmtad_lookback_first_attempts",
         "First delivery attempts in the lookback, over all operators and outcomes.",
         ("stream", "egress", "lookback"),
@@ -210,14 +191,14 @@ def _sources(snapshot: Snapshot) -> Iterator[Metric]:
         lines[source,] = lines.get((source,), 0) + count
         if outcome == "unparsed":
             unparsed[daemon,] = unparsed.get((daemon,), 0) + count
-    yield _counter("pwmtad_lines", "Log lines read.", ("source",), lines.items())
-    yield _counter("pwmtad_unparsed_lines", "Log lines that no parser knew.", ("daemon",), unparsed.items())
+    yield counter("pwmtad_lines", "Log lines read.", ("source",), lines.items())
+    yield counter("pwmtad_unparsed_lines", "Log lines that no parser knew.", ("daemon",), unparsed.items())
     sources = snapshot.state.sources
     for name, text, count_of in _SOURCE_COUNTERS:
-        yield _counter(name, text, ("source",), [((source.name,), count_of(source)) for source in sources])
+        yield counter(name, text, ("source",), [((source.name,), count_of(source)) for source in sources])
     for name, text, number_of in _SOURCE_GAUGES:
         rows = [((source.name,), number) for source in sources if (number := number_of(source)) is not None]
-        yield _gauge(name, text, ("source",), rows)
+        yield gauge(name, text, ("source",), rows)
 
 
 _SOURCE_COUNTERS: Final[tuple[tuple[str, str, Callable[[SourceState], int]], ...]] = (
@@ -237,10 +218,10 @@ def _streams(streams: Iterable[StreamState]) -> Iterator[Metric]:
     streams = tuple(streams)
     for name, text, number_of in _STREAM_GAUGES:
         rows = [((stream.name,), number) for stream in streams if (number := number_of(stream)) is not None]
-        yield _gauge(name, text, ("stream",), rows)
+        yield gauge(name, text, ("stream",), rows)
     pools = [(stream, "active", float(len(stream.pool))) for stream in streams if stream.pool_allowed is not None]
     pools += [(stream, "allowed", float(stream.pool_allowed)) for stream in streams if stream.pool_allowed is not None]
-    yield _gauge(
+    yield gauge(
         "pwmtad_pool_egresses",
         "Egresses of the pool: in rotation in main.cf, and allowed by the warmup day.",
         ("stream", "state"),
@@ -262,14 +243,14 @@ def _judgement(snapshot: Snapshot) -> Iterator[Metric]:
         key = (halt.stream, halt.rule, halt.phase.value)
         halts[key] = halts.get(key, 0) + 1
     text = "Halts that are not ended, by rule and phase."
-    yield _gauge("pwmtad_halts", text, ("stream", "rule", "phase"), halts.items())
+    yield gauge("pwmtad_halts", text, ("stream", "rule", "phase"), halts.items())
     for name, text, number_of in _DESIRED_GAUGES:
-        rows = [((one.stream,), number) for one in state.desired if (number := number_of(one)) is not None]
-        yield _gauge(name, text, ("stream",), rows)
+        rows = [((it.stream,), number) for it in state.desired if (number := number_of(it)) is not None]
+        yield gauge(name, text, ("stream",), rows)
     unknown: list[Row] = [((stream.name, code), 1) for stream in state.streams for code in stream.unknown]
-    yield _gauge("pwmtad_unknown", "1: this is not known now, and nothing grows.", ("stream", "code"), unknown)
+    yield gauge("pwmtad_unknown", "1: this is not known now, and nothing grows.", ("stream", "code"), unknown)
     decisions = dict(snapshot.totals.decisions)
-    yield _counter("pwmtad_decisions", "Decisions, by kind of record.", ("stream", "kind"), decisions.items())
+    yield counter("pwmtad_decisions", "Decisions, by kind of record.", ("stream", "kind"), decisions.items())
 
 
 _DESIRED_GAUGES: Final[tuple[tuple[str, str, Callable[[Desired], float | None]], ...]] = (
@@ -282,26 +263,26 @@ _DESIRED_GAUGES: Final[tuple[tuple[str, str, Callable[[Desired], float | None]],
 
 
 def _parts(state: State) -> Iterator[Metric]:
-    yield _counter("pwmtad_events", "Events read from lines.", ("event",), [((name,), n) for name, n in state.events.items()])
-    yield _gauge("pwmtad_open_messages", "Messages followed until Postfix removes them.", (), _one(state.open_messages))
+    yield counter("pwmtad_events", "Events read from lines.", ("event",), [((name,), n) for name, n in state.events.items()])
+    yield gauge("pwmtad_open_messages", "Messages followed until Postfix removes them.", (), one(state.open_messages))
     evicted = "Messages forgotten before Postfix removed them, because too many were open."
-    yield _counter("pwmtad_evicted_messages", evicted, (), _one(state.evicted_messages))
+    yield counter("pwmtad_evicted_messages", evicted, (), one(state.evicted_messages))
     queue = [((name,), getattr(state.queue, name)) for name in _QUEUES]
-    yield _gauge(
+    yield gauge(
         "pwmtad_queue_messages", "Files in Postfix's queue directories.", ("queue",), [r for r in queue if r[1] is not None]
     )
     store, reload = state.store, state.reload
-    yield _counter("pwmtad_store_commits", "Commits to the store.", (), _one(store.commits))
-    yield _counter("pwmtad_store_errors", "Commits that failed and were tried again.", (), _one(store.errors))
-    yield _gauge(
-        "pwmtad_store_last_commit_timestamp_seconds", "When counters last became durable.", (), _one(store.last_commit_at)
+    yield counter("pwmtad_store_commits", "Commits to the store.", (), one(store.commits))
+    yield counter("pwmtad_store_errors", "Commits that failed and were tried again.", (), one(store.errors))
+    yield gauge(
+        "pwmtad_store_last_commit_timestamp_seconds", "When counters last became durable.", (), one(store.last_commit_at)
     )
     outcomes: list[Row] = [(("applied",), reload.reloads), (("refused",), reload.failed_reloads)]
-    yield _counter("pwmtad_config_reloads", "Reloads of the configuration.", ("outcome",), outcomes)
+    yield counter("pwmtad_config_reloads", "Reloads of the configuration.", ("outcome",), outcomes)
     successful = "1: the last reload was applied, or there was none."
-    yield _gauge("pwmtad_config_last_reload_successful", successful, (), _one(reload.error is None))
+    yield gauge("pwmtad_config_last_reload_successful", successful, (), one(reload.error is None))
     loaded = "When the configuration in force was loaded."
-    yield _gauge("pwmtad_config_loaded_timestamp_seconds", loaded, (), _one(reload.loaded_at))
+    yield gauge("pwmtad_config_loaded_timestamp_seconds", loaded, (), one(reload.loaded_at))
 
 
 _QUEUES: Final = ("incoming", "active", "deferred", "hold", "maildrop")

@@ -1,0 +1,66 @@
+"""Recipient domains of receivers that a sender with cold addresses does better not to mail."""
+
+from __future__ import annotations
+
+from typing import Final
+
+# The runbook names the families: yahoo, aol, att, verizon, frontier, sbcglobal, bellsouth, pacbell, ameritech, ymail,
+# rocketmail, aim, netscape, compuserve. The domains of AT&T's regional companies and Yahoo's country domains are the same
+# mailboxes: their MX hosts lie under yahoodns.net, where `excluded_operators` sees what is missing here.
+YAHOO_FAMILY: Final = (
+    "aim.com",
+    "ameritech.net",
+    "aol.co.uk",
+    "aol.com",
+    "aol.de",
+    "aol.fr",
+    "att.net",
+    "bellsouth.net",
+    "compuserve.com",
+    "cs.com",
+    "flash.net",
+    "frontier.com",
+    "frontiernet.net",
+    "love.com",
+    "myfrontiermail.com",
+    "netscape.com",
+    "netscape.net",
+    "nvbell.net",
+    "pacbell.net",
+    "prodigy.net",
+    "rocketmail.com",
+    "sbcglobal.net",
+    "snet.net",
+    "swbell.net",
+    "verizon.net",
+    "wans.net",
+    "wow.com",
+    "yahoo.ca",
+    "yahoo.co.id",
+    "yahoo.co.in",
+    "yahoo.co.nz",
+    "yahoo.co.uk",
+    "yahoo.com",
+    "yahoo.com.ar",
+    "yahoo.com.au",
+    "yahoo.com.br",
+    "yahoo.com.hk",
+    "yahoo.com.mx",
+    "yahoo.com.ph",
+    "yahoo.com.sg",
+    "yahoo.com.tw",
+    "yahoo.com.vn",
+    "yahoo.de",
+    "yahoo.es",
+    "yahoo.fr",
+    "yahoo.gr",
+    "yahoo.ie",
+    "yahoo.in",
+    "yahoo.it",
+    "yahoo.no",
+    "yahoo.pl",
+    "yahoo.se",
+    "ymail.com",
+)
+FAMILIES: Final = {"yahoo": YAHOO_FAMILY}
+"""By operator: its consumer domains."""
