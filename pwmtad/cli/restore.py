@@ -21,7 +21,7 @@ _SHOWN: Final = 10
 @click.option("--socket", "path", default="/run/pwmtad-helper/helper.sock", show_default=True, metavar="PATH",
               help="The root helper's Unix socket (postfix.helper_socket).")  # fmt: skip
 def command(release_held: bool, path: str) -> None:
-    """Put back what pwmtad changed in main.cf, as root: pool, governor, halt, queue lifetimes. Mail that a halt holds can leave then.
+    """Put back what pwmtad changed in main.cf, as root: pool, governor, halt, queue lifetimes. Mail that waits can leave then.
 
     A daemon in enforce mode would set it all again: stop it first, or set mode = "observe". Exit code: 0 put back, 1 not all of
     it (the text says why), 2 the helper can't be asked.

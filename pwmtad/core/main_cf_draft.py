@@ -92,18 +92,21 @@ class Draft:
     def put_pool(self, name: str, last: str) -> None:
         """Put a pool or a pause into a list of tables, where there is one already or else at its end."""
         written, present = self._written.get(name, ""), self._present.get(name, "")
+        value = self.value(name)
         if written and values.last_table(present) != written:
             self.drift[name] = None
-            self._prior[name] = self._theirs(name)
-        self._prior.setdefault(name, self._theirs(name))
+            value = values.with_front(value, "", (written,))  # somebody put another in front of it
+        if not written or name in self.drift:
+            self._learn(name)
         self._written[name] = last
-        self._put(name, values.with_last(self.value(name), last))
+        self._put(name, values.with_last(value, last))
 
     def put_front(self, name: str, front: str, own: Collection[str]) -> None:
         """Put one of our tables first; '' takes them (`own`: all its forms) away."""
         value = values.with_front(self.value(name), front, own)
+        if not self._written.get(name):
+            self._learn(name)  # only a pool of ours hides what people have there
         if front or not values.same_tables(value, self.value(name)):
-            self._prior.setdefault(name, self._theirs(name))
             self._put(name, value)
         if not front and not self._written.get(name):
             self._prior.pop(name, None)  # nothing of ours is left in it
@@ -119,7 +122,7 @@ class Draft:
         if name not in self._prior:
             return True
         prior, written, present = self._prior[name], self._written.get(name, ""), self._present.get(name, "")
-        value = values.with_front(present, "", self._own_tables)
+        value = self._theirs(name) or ""
         if written and values.last_table(present) == written:
             before = values.last_table(prior or "")
             if values.paused_by(before):
@@ -132,10 +135,19 @@ class Draft:
         self._written.pop(name, None)
         return True
 
+    def _learn(self, name: str) -> None:
+        """Remember what people have there, as they wrote it."""
+        theirs = self._theirs(name)
+        if name not in self._prior or not values.same_tables(theirs, self._prior[name]):
+            self._prior[name] = theirs
+
     def _theirs(self, name: str) -> str | None:
-        """What people have there: the value without our tables. A pause of ours stays in it, as a mark that nobody knows."""
-        present = self._present.get(name)
-        return None if present is None else values.with_front(present, "", self._own_tables)
+        """What people have there: the value without our tables, but with the pool or pause that holds, whosever it is."""
+        present, written = self._present.get(name), self._written.get(name, "")
+        if present is None:
+            return None
+        behind = (written,) if written not in ("", values.last_table(present)) else ()
+        return values.with_front(present, "", (*self._own_tables, *behind))
 
     def _put(self, name: str, value: str) -> None:
         prior = self._prior.get(name)
@@ -148,15 +160,17 @@ class Draft:
         """Make exactly these of our entries stand in defer_transports: other people's stay, also where both want one."""
         name = values.DEFER
         present = values.words_of(self._present.get(name))
-        others = [word for word in present if word not in self._ours]
+        ours = self._ours if values.SET_MARK in present else ()
+        others = [word for word in present if word not in ours]
         mine = tuple(word for word in dict.fromkeys(wanted) if word not in others)
+        mine = (values.SET_MARK, *mine) if mine else ()
         if any(word in self._ours and word not in present for word in mine):
             self.drift[name] = None
-        if not any(word in self._ours for word in present):
+        if not ours:
             self._prior[name] = self._present.get(name)
         prior = self._prior.get(name)
         result = (*others, *mine)
-        if result != present:
+        if set(result) != set(present):
             self._target[name] = prior if result == values.words_of(prior) else " ".join(result)
         self._ours = mine
         if not mine:

@@ -24,7 +24,9 @@ FILES: Final = (EXEMPT_FILE, EXCLUDED_FILE, f"{EXCLUDED_FILE}.regexp")
 """Our lookup tables, in Postfix's configuration directory."""
 _BEFORE_POOL: Final = ("regexp", "pcre", "static", "randmap")
 """Tables that may stand before a pool: they know full addresses. A `@domain` key of any other would never be asked."""
-_WAITING_NAMES: Final = (values.PAUSED_TRANSPORT, values.EXCLUDED_TRANSPORT)
+_WAITING: Final = f"{values.WAITING_S}s"
+_SHARED: Final = (values.TRANSPORT_MAPS, values.POOL)
+"""Lists of tables; transport_maps is asked first."""
 
 
 class Edits(Struct, frozen=True):
@@ -61,11 +63,11 @@ class MainCf(Struct, frozen=True):
 def actual_of(main: MainCf, owned: Owned) -> PostfixActual:
     """Return what the files say now, as far as pwmtad sets it."""
     settings = main.values
-    holding = [settings.get(name, "") for name in (values.TRANSPORT_MAPS, values.POOL)]
+    holding = [settings.get(name, "") for name in _SHARED]
     # transport_maps is asked first, so a pool or pause there hides the other.
     last = next((table for value in holding if (table := values.last_table(value))), "")
     paused = values.paused_by(last)
-    deferred = [word for word in values.words_of(settings.get(values.DEFER)) if word not in _WAITING_NAMES]
+    deferred = [word for word in values.words_of(settings.get(values.DEFER)) if word not in values.WAITING_NAMES]
     delays = {clone.name: _governor_s(clone.name, settings, owned) for clone in main.clones}
     return PostfixActual(
         pool=owned.pool if paused else values.pool_in(last),
@@ -85,11 +87,23 @@ def _governor_s(egress: str, settings: Mapping[str, str], owned: Owned) -> int:
     return owned.delays.get(egress, 0) if delay >= values.WAITING_S else delay
 
 
-def is_seen(step: Step, present: Mapping[str, str]) -> bool:
-    """Whether main.cf has been written: postconf(1) renames, so all assignments are seen or none."""
-    return any(present.get(name) == value for name, value in step.assignments.items()) or any(
-        name not in present for name in step.removals
+def is_seen(step: Step, owned: Owned, present: Mapping[str, str]) -> bool:
+    """Whether main.cf has been written: postconf(1) renames, so all assignments are seen or none.
+
+    `owned`: what was ours before. People may have changed single values since, or put tables beside our pool.
+    """
+    return (
+        any(present.get(name) == value for name, value in step.assignments.items())
+        or any(name not in present for name in step.removals)
+        or any(_is_new_last(name, step, owned, present) for name in step.assignments)
     )
+
+
+def _is_new_last(name: str, step: Step, owned: Owned, present: Mapping[str, str]) -> bool:
+    """Whether a list of tables has the pool or pause that the step put there, and that nobody had there before."""
+    last = step.owned.written.get(name, "")
+    before = (owned.written.get(name, ""), values.last_table(step.owned.prior.get(name) or ""))
+    return name in _SHARED and last not in ("", *before) and last in table_list(present.get(name, ""))
 
 
 def settled(remembered: Remembered, present: Mapping[str, str]) -> Owned:
@@ -100,36 +114,37 @@ def settled(remembered: Remembered, present: Mapping[str, str]) -> Owned:
     owned, step = remembered.owned, remembered.step
     if step is None:
         return owned
-    if not is_seen(step, present):
+    if not is_seen(step, owned, present):
         return replace(owned, reload_due=True)  # tables may have been written
     prior, written = dict(step.owned.prior), dict(step.owned.written)
-    for name in step.removals:
-        if name in present and name in owned.prior:
-            prior[name] = owned.prior[name]
-            written |= {name: owned.written[name]} if name in owned.written else {}
-    return replace(step.owned, prior=prior, written=written)
+    left = [name for name in step.removals if name in present and name in owned.prior]
+    for name in left:
+        prior[name] = owned.prior[name]
+        written |= {name: owned.written[name]} if name in owned.written else {}
+    deferred = owned.deferred if values.DEFER in left else step.owned.deferred
+    return replace(step.owned, prior=prior, written=written, deferred=deferred)
 
 
 def adopted(main: MainCf) -> tuple[Owned, str]:
     """Return what can be known of our doing from main.cf alone, and what can't be, in words ('' if nothing of ours is there).
 
-    Entries of defer_transports and rate delays do not say whose they are, so they are taken for other people's and stay.
+    A pause, the entries behind our mark in defer_transports and the delay of those that wait tell whose they are; a pool, a
+    governor's delay and a long queue lifetime don't, so they are taken for other people's, and stay.
     """
     settings = main.values
+    words = values.words_of(settings.get(values.DEFER))
+    deferred = words[words.index(values.SET_MARK) :] if values.SET_MARK in words else ()
+    pauses = {name: last for name in _SHARED if values.paused_by(last := values.last_table(settings.get(name, "")))}
+    delays = {name: value for name, value in settings.items() if name.endswith(values.RATE_DELAY) and value == _WAITING}
     own = own_tables(main.config_directory)
-    names = [values.TRANSPORT_MAPS, values.POOL]
-    pauses = {name: last for name in names if values.paused_by(last := values.last_table(settings.get(name, "")))}
-    named = [table for name in names for table in table_list(settings.get(name, "")) if table in own]
-    defers = [word for word in values.words_of(settings.get(values.DEFER)) if word in _WAITING_NAMES]
-    if not pauses and not named and not defers:
+    named = [table for name in _SHARED for table in table_list(settings.get(name, "")) if table in own]
+    if not (deferred or pauses or delays or named):
         return Owned(), ""
-    unknown = [name for name in (values.DEFER, *values.LIFETIMES) if name in settings]
-    unknown += [name for name in settings if name.endswith((values.RATE_DELAY, values.RECIPIENT_LIMIT))]
     text = (
-        f"it is not known any more what pwmtad found in main.cf before it began, nor which entries of "
-        f"{', '.join(unknown) or 'main.cf'} are its own. What is there stays; look at it, and take away what nobody wants"
+        "it is not known any more what stood in main.cf before pwmtad: the pool, delays (NAME_transport_rate_delay) and queue "
+        "lifetimes that are there now are taken for somebody's own, and stay after a restore"
     )
-    return Owned(prior=dict(pauses), written=dict(pauses), deferred=tuple(defers)), text
+    return Owned(prior=pauses | dict.fromkeys(delays), written=pauses | delays, deferred=deferred), text
 
 
 def edits(target: PostfixTarget, main: MainCf, owned: Owned) -> Edits:
@@ -160,12 +175,12 @@ def restored(main: MainCf, owned: Owned) -> Edits:
     draft = Draft(main.values, owned, own_tables(main.config_directory))
     problems = [
         f"{name} is left as it is: what stood where pwmtad's pause is, is not known any more"
-        for name in (values.TRANSPORT_MAPS, values.POOL)
+        for name in _SHARED
         if not draft.give_back_tables(name)
     ]
     draft.set_deferred([])
     for name in owned.written:
-        if name not in (values.TRANSPORT_MAPS, values.POOL):
+        if name not in _SHARED:
             draft.give_back(name)
     result = _edits(draft, owned, files={}, problems=problems)
     kept = Owned(prior=result.owned.prior, written=result.owned.written, reload_due=result.owned.reload_due)

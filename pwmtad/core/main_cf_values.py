@@ -33,6 +33,10 @@ smtpd refuse it to whoever injects (450, smtpd_reject_unlisted_recipient; seen i
 """
 EXCLUDED_TRANSPORT: Final = "kept-out-by-pwmtad"
 """The same for mail to domains that must not be mailed."""
+SET_MARK: Final = "set-by-pwmtad"
+"""Stands in defer_transports before our entries: a list without it was written anew by somebody else, and is theirs."""
+WAITING_NAMES: Final = (SET_MARK, PAUSED_TRANSPORT, EXCLUDED_TRANSPORT)
+"""Entries of defer_transports that name no service."""
 
 EXCLUDED_TEXT: Final = "kept out by pwmtad: excluded domain"
 

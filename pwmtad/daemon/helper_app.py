@@ -1,7 +1,7 @@
 """The composition root of the root helper: what `pwmtad helper` runs from start to stop.
 
-Where Postfix is comes from the command line or a file that only root writes, never from the daemon: a configuration directory of
-somebody else's choice would be somebody else's programs, run as root.
+Where Postfix is comes from the command line or a file that only root writes, never from the daemon: a configuration directory
+of somebody else's choice would be somebody else's programs, run as root.
 """
 
 from __future__ import annotations

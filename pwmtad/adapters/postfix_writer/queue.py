@@ -135,8 +135,9 @@ class HeldQueue:
         answer = await self._postsuper("-H", queue_ids)
         if answer.problem is None:
             await asyncio.to_thread(self._memory.save_held, held.difference(queue_ids))
-            # D: look through the deferred queue for what is due, as qmgr does by itself every queue_run_delay (qmgr.c).
-            answer = await self._commands.run("postkick", "public", "qmgr", "D", timeout_s=self._timeouts.reload_s)
+            # D: look through the deferred queue for what is due, as qmgr does by itself every queue_run_delay (qmgr.c). Its
+            # result is of no use: it ends by SIGPIPE when qmgr is quick (seen in runs), and without it mail leaves later.
+            await self._commands.run("postkick", "public", "qmgr", "D", timeout_s=self._timeouts.reload_s)
         _log.info("messages_released", count=len(queue_ids), problem=answer.problem)
         return answer.problem
 

@@ -1,9 +1,11 @@
-"""Reads main.cf and master.cf raw, as the helper needs them: what is set, and which smtp services there are."""
+"""Reads main.cf and master.cf raw, as the helper needs them, and whether Postfix runs."""
 
 from __future__ import annotations
 
 import asyncio
+import os
 import re
+import signal
 from typing import Final
 
 from pwmtad.adapters.postfix_writer.commands import Commands
@@ -34,3 +36,66 @@ async def read_main_cf(commands: Commands, config_directory: str, *, timeout_s: 
         config_directory=config_directory,
         other_services=frozenset(names - {clone.name for clone in clones}),
     )
+
+
+class Reader:
+    """Reads the files, unless nothing has touched them since they were read: four processes less on the way to a halt."""
+
+    def __init__(self, commands: Commands, config_directory: str, *, timeout_s: float) -> None:
+        self._commands = commands
+        self._config_directory = config_directory
+        self._timeout_s = timeout_s
+        self._known: tuple[object, MainCf] | None = None
+
+    async def read(self) -> MainCf | str:
+        """Return what stands in the files; in words why not, if it can't be read."""
+        before = self._stamp()
+        if self._known is not None and before is not None and self._known[0] == before:
+            return self._known[1]
+        self._known = None
+        found = await read_main_cf(self._commands, self._config_directory, timeout_s=self._timeout_s)
+        if isinstance(found, MainCf) and before is not None and self._stamp() == before:
+            self._known = (before, found)
+        return found
+
+    def _stamp(self) -> object:
+        """What changes whenever one of the files does, whoever writes it and whatever time it then sets; None: not known."""
+        try:
+            files = [os.stat(os.path.join(self._config_directory, name)) for name in ("main.cf", "master.cf")]
+        except OSError:
+            return None
+        return tuple((file.st_ino, file.st_size, file.st_mtime_ns, file.st_ctime_ns) for file in files)
+
+
+def tell_master(queue_directory: str) -> bool:
+    """Send Postfix's master(8) the signal that `postfix reload` ends with (postfix-script); False: it could not be.
+
+    `postfix reload` starts some ten programs before it, which is what a halt waits for when Postfix is at full speed.
+    """
+    try:
+        with open(os.path.join(queue_directory, "pid", "master.pid"), encoding="ascii") as file:
+            pid = int(file.read(32))
+        with open(f"/proc/{pid}/comm", encoding="utf-8") as file:
+            if file.read(32).strip() != "master":
+                return False
+        os.kill(pid, signal.SIGHUP)
+    except (OSError, ValueError):
+        return False
+    return True
+
+
+def master_runs(queue_directory: str) -> bool:
+    """Whether Postfix's master(8) runs, by the file that holds its process id; when in doubt it does.
+
+    Not by `postfix status`, whose exit code is 1 as well where it could not look (seen in a run of 3.7.11); not by trying the
+    lock of that file, which a master that is just starting could miss.
+    """
+    try:
+        with open(os.path.join(queue_directory, "pid", "master.pid"), encoding="ascii") as file:
+            pid = int(file.read(32))
+        with open(f"/proc/{pid}/comm", encoding="utf-8") as file:
+            return file.read(32).strip() == "master"
+    except FileNotFoundError:
+        return False
+    except (OSError, ValueError):
+        return True

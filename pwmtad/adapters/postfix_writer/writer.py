@@ -16,10 +16,11 @@ from msgspec.structs import replace
 
 from pwmtad.adapters.postfix_writer.commands import SEARCH_PATH, Commands
 from pwmtad.adapters.postfix_writer.main_cf_file import ConfigFiles
-from pwmtad.adapters.postfix_writer.memory import Memory, StateError
+from pwmtad.adapters.postfix_writer.memory import Memory
 from pwmtad.adapters.postfix_writer.queue import HeldQueue, Timeouts
-from pwmtad.adapters.postfix_writer.reading import read_main_cf
-from pwmtad.core.main_cf_edit import Edits, MainCf, actual_of, adopted, edits, is_seen, restored, settled
+from pwmtad.adapters.postfix_writer.reading import Reader, master_runs, tell_master
+from pwmtad.adapters.postfix_writer.record import Record
+from pwmtad.core.main_cf_edit import Edits, MainCf, actual_of, edits, is_seen, restored, settled
 from pwmtad.core.target_check import refused_target
 from pwmtad.model.target import (
     Applied,
@@ -59,17 +60,16 @@ class PostfixWriter:
         timeouts: Timeouts | None = None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._config_directory = config_directory
+        self._queue_directory = queue_directory
         self._commands = Commands(config_directory, search_path=search_path)
         self._files = ConfigFiles(config_directory)
         self._memory = Memory(state_directory)
         self._timeouts = timeouts = timeouts or Timeouts()
         self._monotonic = monotonic
+        self._reader = Reader(self._commands, config_directory, timeout_s=timeouts.postconf_s)
         self._queue = HeldQueue(self._commands, self._memory, queue_directory, timeouts=timeouts, monotonic=monotonic)
         self._lock = asyncio.Lock()
-        self._remembered: Remembered | None = None
-        self._doubt = ""
-        """What is not known of our own doing, until it was told once."""
+        self._record = Record(self._memory, self._files)
 
     def open(self) -> None:
         """Become the only one who writes. Raises StateError: another helper runs."""
@@ -87,7 +87,7 @@ class PostfixWriter:
             main = await self._read()
             if isinstance(main, str):
                 return PostfixActual(problem=main)
-            return actual_of(main, self._owned(main))
+            return actual_of(main, self._record.owned(main))
 
     async def apply(self, target: PostfixTarget) -> Applied:
         """Make it so: one write and one reload, or neither where nothing differs."""
@@ -130,17 +130,17 @@ class PostfixWriter:
         main = await self._read()
         if isinstance(main, str):
             return Applied(PostfixActual(problem=main), problem=main)
-        owned = self._owned(main)
+        owned = self._record.owned(main)
         wanted = plan(main, owned)
         done = await self._write(main, owned, wanted, even_unremembered=even_unremembered)
-        problems, running, reloaded = [*_some(self._told_doubt()), *wanted.problems, *done.problems], True, False
+        problems, running, reloaded = [*_some(self._record.told_doubt()), *wanted.problems, *done.problems], True, False
         if done.owned.reload_due and (done.wrote or owned.reload_due):
             running, problem = await self._reload()
             reloaded = running and problem is None
             problems += _some(problem)
             if problem is None:
                 done = replace(done, owned=replace(done.owned, reload_due=False))
-        problems += _some(await self._remember(Remembered(done.owned)))
+        problems += _some(await self._record.remember(Remembered(done.owned)))
         after = await self._read() if done.wrote else main
         if isinstance(after, str):
             actual, seen = PostfixActual(problem=after), main.values
@@ -168,7 +168,7 @@ class PostfixWriter:
         problems: list[str] = []
         if wanted.changes_main_cf:
             due = replace(owned, reload_due=True)
-            problem = await self._keep_before(owned, wanted) or await self._remember(
+            problem = await self._record.keep_before(owned, wanted.owned) or await self._record.remember(
                 Remembered(due, Step(wanted.assignments, wanted.removals, wanted.owned))
             )
             if problem is not None and not even_unremembered:
@@ -188,7 +188,7 @@ class PostfixWriter:
         after = await self._read()
         present = main.values if isinstance(after, str) else after.values
         step = Step(wanted.assignments, wanted.removals, result)
-        if not is_seen(step, present):
+        if not is_seen(step, owned, present):
             return _Done(replace(owned, reload_due=owned.reload_due or changed), (*problems, problem), wrote=changed)
         return _Done(settled(Remembered(owned, step), present), (*problems, problem), wrote=True)
 
@@ -210,72 +210,18 @@ class PostfixWriter:
 
     async def _reload(self) -> tuple[bool, str | None]:
         """Tell Postfix to read its files. Returns whether it runs, and what failed."""
+        if tell_master(self._queue_directory):
+            return True, None
         answer = await self._commands.run("postfix", "reload", timeout_s=self._timeouts.reload_s)
         if answer.problem is None:
             return True, None
-        status = await self._commands.run("postfix", "status", timeout_s=self._timeouts.reload_s)
-        if answer.code is not None and status.code == 1:
+        # Not by the exit code of `postfix status`, which is 1 as well where it could not look (seen in the lab).
+        if answer.code is not None and not master_runs(self._queue_directory):
             return False, None
         return True, f"Postfix was not told of the change: {answer.problem}. It is tried again; or: postfix reload"
 
-    # -- what is remembered
-
     async def _read(self) -> MainCf | str:
-        return await read_main_cf(self._commands, self._config_directory, timeout_s=self._timeouts.postconf_s)
-
-    def _owned(self, main: MainCf) -> Owned:
-        """Return what is ours, by what was remembered and what is seen."""
-        if self._remembered is None:
-            self._remembered = self._load(main)
-        return settled(self._remembered, main.values)
-
-    def _load(self, main: MainCf) -> Remembered:
-        try:
-            found = self._memory.load()
-        except StateError as error:
-            self._doubt = self._aside(str(error))
-            owned, text = adopted(main)
-            self._doubt += f"; {text}" if text else ""
-        else:
-            if found is not None:
-                return found
-            owned, text = adopted(main)
-            self._doubt = f"there is no record of what is pwmtad's, though main.cf has some of it: {text}" if text else ""
-        if self._doubt:
-            _log.error("record_lost", problem=self._doubt)
-        return Remembered(owned)
-
-    def _aside(self, problem: str) -> str:
-        try:
-            return f"{problem}; it is kept as {self._memory.set_aside()}"
-        except StateError as error:
-            return f"{problem}; {error}"
-
-    def _told_doubt(self) -> str | None:
-        doubt, self._doubt = self._doubt, ""
-        return doubt or None
-
-    async def _remember(self, remembered: Remembered) -> str | None:
-        """Remember for this process, and durably; return what failed."""
-        if remembered == self._remembered:
-            return None
-        self._remembered = remembered
-        try:
-            await asyncio.to_thread(self._memory.save, remembered)
-        except StateError as error:
-            return str(error)
-        return None
-
-    async def _keep_before(self, owned: Owned, wanted: Edits) -> str | None:
-        """Keep main.cf for people before the first change of all."""
-        if owned.prior or owned.written or not wanted.owned.prior:
-            return None
-        try:
-            content = await asyncio.to_thread(self._files.read)
-            await asyncio.to_thread(self._memory.keep_before, content)
-        except (OSError, StateError) as error:
-            return f"main.cf could not be kept: {error}"
-        return None
+        return await self._reader.read()
 
 
 def _some(problem: str | None) -> list[str]:

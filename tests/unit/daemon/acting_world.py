@@ -66,8 +66,10 @@ class World:
 
     async def queue(self) -> QueueState:
         """The sizes of the queue's directories."""
-        sizes = [len(self.postfix.in_queue(name)) for name in ("incoming", "active", "deferred", "hold", "maildrop")]
-        return QueueState(*sizes)
+        incoming, active, deferred, hold = (
+            len(self.postfix.in_queue(name)) for name in ("incoming", "active", "deferred", "hold")
+        )
+        return QueueState(incoming, active, deferred, hold, 0)
 
     async def passes(self, count: int = 1, *, every_s: float = 1.0) -> None:
         """Let the daemon look, judge and act so many times."""
