@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
+from pwmtad.core.egress_health import HEALTHY_S
 from pwmtad.core.steps import Steps
 from pwmtad.core.text import clean
 from pwmtad.model.acting import Acting
@@ -94,3 +95,11 @@ def acting_findings(acting: Acting, mode: str) -> Iterable[Finding]:
         if one.held_by and mode != "enforce":
             text = f"observe mode, but Postfix still holds {one.stream} ({one.held_by}): `pwmtad restore` lets it go"
             yield Finding(Level.WARNING, "held_while_observing", text, one.stream)
+
+
+def egress_findings(broken: Mapping[str, Mapping[str, str]]) -> Iterable[Finding]:
+    """Yield the egresses that can't be used. `broken`: by stream, egress -> what is wrong with it."""
+    for stream, egresses in broken.items():
+        for egress, fault in egresses.items():
+            text = f"{stream} does without {egress}: {fault}. It is used again after {int(HEALTHY_S // 60)} min without a fault"
+            yield Finding(Level.ERROR, "egress_out", text, egress)

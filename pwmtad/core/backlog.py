@@ -14,16 +14,18 @@ from msgspec import Struct
 
 from pwmtad.model.counters import DAY_S
 from pwmtad.model.names import Instant
-from pwmtad.model.target import QueueEntry, QueueListing
+from pwmtad.model.target import MAX_DOMAINS, QueueEntry, QueueListing
 
 _LEAST: Final = 20
 """Messages that stay in Postfix's hands whatever the window: some may be to sites that are down."""
 _MOST: Final = 1000
 """A twentieth of qmgr_message_active_limit's default (postconf(5)): the active queue stays open for everybody else."""
-_MOST_PUT_OFF: Final = 10_000
-"""Half of that limit. Own choice: with more, retries take all that the window has, and more mail would only add to them."""
-_OURS: Final = "deferred transport"
-"""What Postfix says of a message that we made wait: pause and exclusion are transports that defer_transports names."""
+_ROOM_FOR_RETRIES: Final = 5_000
+"""A quarter of that limit. With more, retries take all of the window, and more mail would only add to them. Own choice."""
+_WAITS_HERE: Final = ("deferred transport", "mail transport unavailable")
+"""How Postfix begins to tell that a message waits for us and not for a site: pause and exclusion are transports that do not
+exist and that defer_transports names, which `postqueue -f` overrides (seen in runs of Postfix 3.7.11).
+"""
 _LIFETIME_S: Final = 5.0 * DAY_S
 """maximal_queue_lifetime's default (postconf(5))."""
 _LONG_HELD_S: Final = 1.0 * DAY_S
@@ -67,41 +69,59 @@ def moves(
     """Return what to move. `queued`: the stream's messages that are not on hold; `held`: those that we put there, and that may
     come back; `put_off`: see there.
 
-    Whose turn it is goes by age alone, over both, so a steady stream of new mail never keeps the old on hold, and a message is
-    moved back only because others came or went. Only a batch is worth a move, and where there is room for half of one. What
-    sites have put off waits for these sites: it takes nobody's turn, or the first few dead sites would end the return.
+    What sites have put off waits for these sites: it takes nobody's turn, or the first few dead sites would end the return.
     """
-    by_age = sorted(queued, key=_age)
     if not flow.sending and flow.hold_all:
-        return Moves(hold=_movable(by_age))
-    retries = {entry.queue_id for entry in [entry for entry in by_age if entry.queue_id in put_off][:_MOST_PUT_OFF]}
-    ready = [entry for entry in by_age if entry.queue_id not in retries]
-    returning = sorted(held, key=_age) if flow.sending else []
-    room = max(_LEAST, min(flow.window_per_hour, _MOST))
-    turn = {entry.queue_id for entry in sorted((*ready, *returning), key=_age)[:room]}
-    late = tuple(entry.queue_id for entry in returning if entry.queue_id in turn)
-    release = late if len(ready) < room / 2 or len(late) >= room / 2 else ()
-    hold = _movable(entry for entry in ready if entry.queue_id not in turn)
-    return Moves(hold=hold if len(ready) + len(release) > 2 * room else (), release=release)
+        return Moves(hold=_movable(sorted(queued, key=_age)))
+    returning = held if flow.sending else ()
+    hold: list[QueueEntry] = []
+    release: list[QueueEntry] = []
+    for retries, room in ((False, max(_LEAST, min(flow.window_per_hour, _MOST))), (True, _ROOM_FOR_RETRIES)):
+        here = [entry for entry in queued if (entry.queue_id in put_off) is retries]
+        there = [entry for entry in returning if (entry.queue_id in put_off) is retries]
+        goes, comes = _turns(here, there, room)
+        hold += goes
+        release += comes
+    return Moves(hold=_movable(sorted(hold, key=_age)), release=tuple(entry.queue_id for entry in sorted(release, key=_age)))
+
+
+def _turns(here: Sequence[QueueEntry], there: Sequence[QueueEntry], room: int) -> tuple[list[QueueEntry], list[QueueEntry]]:
+    """Return what goes on hold and what comes back, so that about `room` are `here`, and never more than twice as many.
+
+    Whose turn it is goes by age alone, over both, so a steady stream of new mail never keeps the old on hold, and a message is
+    moved back only because others came or went. Only a batch is worth a move, and where there is room for half of one.
+    """
+    turn = {entry.queue_id for entry in sorted((*here, *there), key=_age)[:room]}
+    late = [entry for entry in there if entry.queue_id in turn]
+    comes = late if len(here) <= room / 2 or len(late) >= room / 2 else []
+    goes = [entry for entry in here if entry.queue_id not in turn] if len(here) + len(comes) > 2 * room else []
+    return goes, comes
 
 
 def put_off(entries: Iterable[QueueEntry], before: Collection[str] = frozenset()) -> frozenset[str]:
-    """Return the messages that a site, and not we, made wait, by queue id. `before`: what this returned for the last listing.
+    """Return the messages that a site, and not we, made wait, by queue id. `before`: what this returned for the listing before.
 
-    While a retry waits its turn in the active queue, or a message is on hold, nothing tells any more why it was put off (seen in
-    a run of Postfix 3.7.11), so it is remembered. A reply may say anything, but begins with our words only if they are ours.
+    While a retry waits its turn in the active queue, and on hold after that, nothing tells why it was put off (seen in a run of
+    Postfix 3.7.11), so it is remembered. A reply may say anything, but nothing that Postfix tells begins with it.
     """
     found = set()
     for entry in entries:
         told = entry.queue_name == "deferred" and entry.delay_reason
-        if not entry.delay_reason.startswith(_OURS) if told else entry.queue_id in before:
+        if not entry.delay_reason.startswith(_WAITS_HERE) if told else entry.queue_id in before:
             found.add(entry.queue_id)
     return frozenset(found)
 
 
 def parked(entries: Iterable[QueueEntry], excluded: Collection[str]) -> list[QueueEntry]:
-    """Return the messages all of whose recipients must not be mailed: they wait on hold, and never come back by themselves."""
-    return [entry for entry in entries if entry.domains and all(domain in excluded for domain in entry.domains)]
+    """Return the messages all of whose recipients must not be mailed: they wait on hold, and never come back by themselves.
+
+    One with so many domains that not all of them were listed may have others.
+    """
+    return [
+        entry
+        for entry in entries
+        if 0 < len(entry.domains) < MAX_DOMAINS and all(domain in excluded for domain in entry.domains)
+    ]
 
 
 def by_stream(

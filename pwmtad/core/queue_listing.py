@@ -12,11 +12,10 @@ import msgspec
 from msgspec import Struct
 
 from pwmtad.core.text import clean, domain_of
-from pwmtad.model.target import QueueEntry
+from pwmtad.model.target import MAX_DOMAINS, QueueEntry
 
 _MAX_LINE: Final = 1024 * 1024
 """Bytes of a line that are kept: a message to a thousand recipients that all wait has some 300 KB."""
-_MAX_DOMAINS: Final = 10
 _ADDRESS: Final = 320
 """Characters of an address: 64 + 1 + 255 (RFC 5321 s4.5.3.1)."""
 _REASON: Final = 200
@@ -92,7 +91,7 @@ class QueueReader:
             queue_id=clean(message.queue_id, 60),
             arrival_at=message.arrival_time,
             sender=clean(message.sender, _ADDRESS),
-            domains=tuple(clean(domain, 255) for domain in list(domains)[:_MAX_DOMAINS] if domain),
+            domains=tuple(clean(domain, 255) for domain in list(domains)[:MAX_DOMAINS] if domain),
             delay_reason=clean(next((one.delay_reason for one in message.recipients if one.delay_reason), ""), _REASON),
         )
 

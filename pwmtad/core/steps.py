@@ -6,7 +6,7 @@ Postfix can hold it, so it moves with the plan's window.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from typing import Final
 
 from msgspec import Struct
@@ -19,7 +19,6 @@ from pwmtad.core.halts import no_egress_name
 from pwmtad.core.plan import plan
 from pwmtad.model.judgement import Action, ActionKind, Actual, Desired
 from pwmtad.model.names import StreamName
-from pwmtad.model.postfix import Clone
 from pwmtad.model.target import PostfixActual, PostfixTarget, StreamTarget
 
 LESS: Final = frozenset({ActionKind.HALT, ActionKind.SHRINK_POOL, ActionKind.LOWER_WINDOW})
@@ -50,21 +49,37 @@ def next_steps(
     targets: list[StreamTarget] = []
     for one in desired:
         stream = settings.streams[StreamName(one.stream)]
-        taken = plan(actual_stream(actual, one, stream), _in_rotation(one, actual))
+        now = actual_stream(actual, one, stream)
+        # Whoever can't enter is asked for by nobody, unless nobody can.
+        taken = plan(now, replace(one, pool=_admitted(one.pool, actual) or one.pool))
         target = _target(actual, one, stream, taken)
         targets.append(target)
-        # What stays paused although it may send has nobody to send by: it is not let go.
-        actions += [action for action in taken if not target.paused_by or action.kind in LESS]
+        actions += [action for action in taken if _changes(action, now, target)]
     pool_stream = settings.streams.get(settings.pool_stream) if settings.pool_stream is not None else None
     whole = PostfixTarget(
-        streams=tuple(targets),
+        streams=(*targets, *_left_out(actual, settings)),
         exempt_senders=pool_stream.exempt_senders if pool_stream is not None else (),
         exempt_transport=pool_stream.exempt_transport if pool_stream is not None else "smtp",
         excluded_domains=tuple(sorted(excluded)),
-        keep_queued=keep_queued or any(one.paused_by for one in targets),
+        keep_queued=keep_queued
+        or any(one.paused_by for one in targets)
+        or bool(actual.paused.keys() - settings.streams.keys()),
     )
     waiting = {egress for one in targets for egress in one.deferred} - set(actual.deferred)
     return Steps(whole, tuple(actions), bool(waiting) or any(action.kind in LESS for action in actions))
+
+
+def _left_out(actual: PostfixActual, settings: Settings) -> tuple[StreamTarget, ...]:
+    """Streams that Postfix holds and that the configuration does not have any more: leaving a stream out is no release.
+
+    They stay as they are until they are in the configuration again, or somebody says `pwmtad restore`.
+    """
+    names = sorted(actual.paused.keys() - settings.streams.keys())
+    known = {clone.name for clone in actual.clones}
+    listed = {egress for stream in settings.streams.values() for egress in stream.egresses}
+    rest = tuple(one for one in actual.ours if one in known and one not in listed)
+    # Whose an egress was is not told; that they are held is what counts.
+    return tuple(StreamTarget(name, rest if name == names[0] else (), paused_by=actual.paused[name]) for name in names)
 
 
 def actual_stream(actual: PostfixActual, desired: Desired, stream: StreamSettings) -> Actual:
@@ -84,12 +99,9 @@ def held_by(actual: PostfixActual, name: str, stream: StreamSettings) -> str:
     Both mechanisms must be there: either alone leaks, so half a pause is none.
     """
     known = {clone.name for clone in actual.clones}
-    egresses = [egress for egress in stream.egresses if egress in known]
-    if any(egress not in actual.deferred for egress in egresses):
+    if any(egress in known and egress not in actual.deferred for egress in stream.egresses):
         return ""
-    if stream.pool:
-        return actual.paused_by
-    return actual.paused.get(name, "") if egresses else ""
+    return actual.paused_by if stream.pool else actual.paused.get(name, "")
 
 
 def pause_found(actual: PostfixActual, name: str, stream: StreamSettings) -> str:
@@ -97,12 +109,11 @@ def pause_found(actual: PostfixActual, name: str, stream: StreamSettings) -> str
     return held_by(actual, name, stream) or (actual.paused_by if stream.pool else "") or actual.paused.get(name, "")
 
 
-def _in_rotation(desired: Desired, actual: PostfixActual) -> Desired:
-    """While the window is smaller than the pool the rest of the pool rests: it is not to be asked for at every look, nor must
-    others take its place. Those that are there go first.
-    """
-    pool = sorted(desired.pool, key=lambda egress: egress not in actual.pool)
-    return replace(desired, pool=rotation(tuple(pool), max(desired.window_per_hour, len(actual.pool))))
+def _changes(action: Action, now: Actual, target: StreamTarget) -> bool:
+    """Whether a step of the plan comes about: some egresses rest, some can't enter, and without any a stream stays paused."""
+    if action.kind in (ActionKind.HALT, ActionKind.RELEASE):
+        return now.sending == bool(target.paused_by)
+    return action.pool is None or set(target.pool) != set(now.pool)
 
 
 def _actual_window(actual: PostfixActual, desired: Desired, stream: StreamSettings) -> int | None:
@@ -111,7 +122,7 @@ def _actual_window(actual: PostfixActual, desired: Desired, stream: StreamSettin
         return desired.window_per_hour
     known = {clone.name for clone in actual.clones}
     pool = tuple(egress for egress in dict.fromkeys(actual.pool or desired.pool) if egress in known)
-    egresses = rotation(pool if stream.pool else _able(actual.clones, desired, stream), desired.window_per_hour)
+    egresses = rotation(pool if stream.pool else _able(actual, desired, stream), desired.window_per_hour)
     delay = min((actual.rate_delays.get(egress, 0) for egress in egresses), default=0)
     wanted = rate_delay_s(len(egresses), desired.window_per_hour)
     if delay == wanted or not egresses:
@@ -126,33 +137,35 @@ def _target(actual: PostfixActual, desired: Desired, stream: StreamSettings, act
         sending = (sending and action.kind is not ActionKind.HALT) or action.kind is ActionKind.RELEASE
         window = action.window_per_hour or window
         pool = action.pool or pool
-    clones = {clone.name: clone for clone in actual.clones}
-    able = _admitted(pool, actual.pool, clones) if stream.pool else _able(actual.clones, desired, stream)
+    known = {clone.name for clone in actual.clones}
+    able = _admitted(pool, actual) if stream.pool else _able(actual, desired, stream)
     if stream.pool and not able:
         # What is in the pool must not send, and nobody may take its place. Where there is no pool there is nothing to pause.
         sending = sending and not actual.pool and not actual.paused_by
-        able = () if sending else actual.pool or desired.pool
+        able = () if sending else now.pool or desired.pool
     using = rotation(able, window)
     rest = () if stream.pool else tuple(egress for egress in able if egress not in using)
     return StreamTarget(
         stream=desired.stream,
-        egresses=tuple(egress for egress in stream.egresses if egress in clones),
+        egresses=tuple(egress for egress in stream.egresses if egress in known),
         pool=using if stream.pool else (),
         paused_by="" if sending else _paused_by(held_by(actual, desired.stream, stream), desired),
-        deferred=(*(egress for egress in desired.broken_egresses if egress in clones), *rest),
-        rate_delay_s=rate_delay_s(len(using), window) if stream.governor else 0,
+        deferred=(*(egress for egress in desired.broken_egresses if egress in known), *rest),
+        # Counted as `_actual_window` reads it, or the window would drift from look to look.
+        rate_delay_s=rate_delay_s(sum(egress in known for egress in using), window) if stream.governor else 0,
     )
 
 
-def _able(clones: Iterable[Clone], desired: Desired, stream: StreamSettings) -> tuple[str, ...]:
+def _able(actual: PostfixActual, desired: Desired, stream: StreamSettings) -> tuple[str, ...]:
     """Return what a stream with fixed egresses sends by."""
-    known = {clone.name for clone in clones}
+    known = {clone.name for clone in actual.clones}
     return tuple(one for one in stream.usable_egresses if one in known and one not in desired.broken_egresses)
 
 
-def _admitted(pool: Sequence[str], present: Sequence[str], clones: Mapping[str, Clone]) -> tuple[str, ...]:
+def _admitted(pool: Sequence[str], actual: PostfixActual) -> tuple[str, ...]:
     """Return those that may be in the pool: who is in it already stays, who enters must be fit."""
-    return tuple(one for one in pool if one in clones and (one in present or not unfit(clones[one])))
+    clones = {clone.name: clone for clone in actual.clones}
+    return tuple(one for one in pool if one in clones and (one in actual.pool or not unfit(clones[one])))
 
 
 def _paused_by(present: str, desired: Desired) -> str:

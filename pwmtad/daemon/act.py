@@ -14,11 +14,11 @@ import structlog
 from msgspec.structs import replace
 
 from pwmtad.config import Settings
-from pwmtad.core.acts import acting_findings, applied_records
+from pwmtad.core.acts import acting_findings, applied_records, egress_findings
 from pwmtad.core.egress_health import HEALTHY_S, EgressHealth, Sight
 from pwmtad.core.guard import Guard
 from pwmtad.core.halts import open_halts
-from pwmtad.core.steps import LESS, Steps, held_by, next_steps
+from pwmtad.core.steps import LESS, Steps, held_by, next_steps, pause_found
 from pwmtad.model.acting import Acting, StreamActing
 from pwmtad.model.judgement import Scope
 from pwmtad.model.names import Instant, StreamName
@@ -94,6 +94,8 @@ class Act:
         self._clock = clock
         self._monotonic = monotonic
         self._health = EgressHealth()
+        self._broken: dict[str, dict[str, str]] = {}
+        """By stream: egresses that can't be used, with what is wrong."""
         self._wake = asyncio.Event()
         self._stamp: object = None
         self._look_due = 0.0
@@ -115,7 +117,7 @@ class Act:
 
     def findings(self) -> tuple[Finding, ...]:
         """Return what of acting a person should know."""
-        return tuple(acting_findings(self.acting, self.settings.mode))
+        return (*acting_findings(self.acting, self.settings.mode), *egress_findings(self._broken))
 
     async def run(self) -> None:
         """Pass after pass until cancelled."""
@@ -186,7 +188,7 @@ class Act:
         ]
         sight = Sight(clones, self._missing_addresses(addresses))
         self._guard.record(self._health.look(streams, sight, now))
-        self._guard.broken = {name: self._health.broken(egresses) for name, egresses in streams.items()}
+        self._guard.broken = self._broken = {name: self._health.broken(egresses) for name, egresses in streams.items()}
         for name, judge in self._guard.streams.items():
             for halt in open_halts(judge.halts.values()):
                 if halt.scope is Scope.EGRESS and self._health.well_for(halt.subject, now) >= HEALTHY_S:
@@ -195,7 +197,7 @@ class Act:
     def _adopt(self, actual: PostfixActual, now: Instant) -> None:
         """What Postfix shows is true, whatever the memory says: an empty one resumes nothing."""
         for name, stream in self.settings.streams.items():
-            found = held_by(actual, name, stream) or (actual.paused_by if stream.pool else "")
+            found = pause_found(actual, name, stream)
             if found:
                 self._guard.adopt(name, found, now)
         self._guard.found_pool(actual.pool)
@@ -282,7 +284,8 @@ class Act:
             return
         before = {one.stream: one for one in self.acting.streams}
         shown = []
-        for target in steps.target.streams:
+        configured = [target for target in steps.target.streams if target.stream in self.settings.streams]
+        for target in configured:
             one = before.get(target.stream, StreamActing(target.stream))
             delays = [actual.rate_delays.get(egress, 0) for egress in target.pool or target.egresses]
             stream = self.settings.streams[StreamName(target.stream)]

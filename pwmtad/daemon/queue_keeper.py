@@ -14,7 +14,7 @@ import structlog
 from msgspec.structs import replace
 
 from pwmtad.config import Settings
-from pwmtad.core.backlog import Flow, Lifetimes, Moves, by_stream, moves, parked, waiting
+from pwmtad.core.backlog import Flow, Lifetimes, Moves, by_stream, moves, parked, put_off, waiting
 from pwmtad.core.guard import Guard
 from pwmtad.daemon.act import Act, PostfixActor
 from pwmtad.model.acting import StreamActing
@@ -73,6 +73,10 @@ class QueueKeeper:
         self._problem: str | None = None
         self._held_by_us = True
         """Until the first listing nobody knows."""
+        self._put_off: frozenset[str] = frozenset()
+        """Messages that wait for a site and not for us, by queue id, as of the last listing."""
+        self._oldest_held_at: Instant | None = None
+        """Arrival of the oldest message on hold that will come back, as of the last listing; None: there is none."""
 
     async def run(self) -> None:
         """Look after look until cancelled."""
@@ -91,12 +95,10 @@ class QueueKeeper:
         self._looked = True
         desired = {one.stream: one for one in self._guard.desired(now)}
         held = not all(one.sending for one in desired.values())
-        oldest_at: float | None = None
+        oldest_at: Instant | None = None  # not listed: not known
         if self._needs_listing(await self._sizes.queue(), held=held):
             oldest_at = await self._list(desired, now)
-        elif not act.actual.keeps_queued or not self._held_by_us:
-            oldest_at = inf if not held else None
-        act.keep_queued = self._lifetimes.look(held=held, oldest_at=oldest_at, now=now)
+        act.keep_queued = self._lifetimes.look(held=held, oldest_at=oldest_at, now=now, oldest_held_at=self._oldest_held_at)
 
     def _needs_listing(self, sizes: QueueState, *, held: bool) -> bool:
         if self._monotonic() < self._list_due:
@@ -121,17 +123,21 @@ class QueueKeeper:
         excluded = self._act.excluded
         out = {entry.queue_id for entry in parked(listing.entries, excluded)}
         mine = by_stream(listing, self._owner)
+        self._put_off = put_off(listing.entries, self._put_off)
+        returning: list[Instant] = []
         problem: str | None = None
         for name, one in desired.items():
             queued, held = mine.get(name, ([], []))
             kept_out = [entry for entry in (*queued, *held) if entry.queue_id in out]
             queued = [entry for entry in queued if entry.queue_id not in out]
             held = [entry for entry in held if entry.queue_id not in out]
-            moved = moves(self._flow(one), queued, held)
+            returning += [entry.arrival_at for entry in held]
+            moved = moves(self._flow(one), queued, held, put_off=self._put_off)
             to_park = tuple(entry.queue_id for entry in kept_out if entry.queue_name == "deferred")
             problem = await self._move(name, replace(moved, hold=(*moved.hold, *to_park)), now) or problem
             self._show(name, queued, held, len(kept_out))
         self._tell(problem)
+        self._oldest_held_at = min(returning, default=None)
         return _oldest(desired, mine)
 
     def _flow(self, desired: Desired) -> Flow:
@@ -152,13 +158,13 @@ class QueueKeeper:
         """The stream whose mail this is. What is nobody's takes the host's default route, which is the pool: a script's blast
         waits like any other; exempt senders and notifications do not.
         """
+        name = self._settings.pool_stream
+        if name is not None and _is_exempt(entry.sender, self._settings.streams[name].exempt_senders):
+            return None
         submitted = self._stream_of(entry.queue_id)
         if submitted:
             return submitted
-        name = self._settings.pool_stream
-        if name is None or not entry.sender or _is_exempt(entry.sender, self._settings.streams[name].exempt_senders):
-            return None
-        return name
+        return name if entry.sender else None
 
     async def _move(self, stream: str, moved: Moves, now: Instant) -> str | None:
         problem: str | None = None

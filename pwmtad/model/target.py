@@ -5,6 +5,8 @@ These values also cross the socket between the daemon and the root helper, so th
 
 from __future__ import annotations
 
+from typing import Final
+
 from msgspec import Struct, field
 
 from pwmtad.model.names import Instant
@@ -126,6 +128,10 @@ class Applied(Struct, frozen=True):
     took_s: float = 0.0
 
 
+MAX_DOMAINS: Final = 10
+"""Recipient domains of one message that a listing tells; one with so many may have more. Own choice: campaign mail has one."""
+
+
 class QueueEntry(Struct, frozen=True):
     """One message of the queue, as `postqueue -j` shows it. Addresses and texts are other people's."""
 
@@ -135,7 +141,7 @@ class QueueEntry(Struct, frozen=True):
     arrival_at: Instant
     sender: str
     domains: tuple[str, ...]
-    """Of the recipients that are left, lower-case, each once; at most a few."""
+    """Of the recipients that are left, lower-case, each once; at most MAX_DOMAINS."""
     delay_reason: str = ""
     """Of the first recipient that has one; cleaned and bounded."""
 

@@ -1,4 +1,4 @@
-"""The runbook has a section for everything that can halt, and a row for everything that can be unknown."""
+"""The runbook has a section for each rule and a row for all that can be unknown; docs/cli.md names each kind of record."""
 
 from __future__ import annotations
 
@@ -8,17 +8,29 @@ from pathlib import Path
 
 import pytest
 
-from pwmtad.core import judge, unknown
+from pwmtad.core import acts, egress_health, excluded, halts, judge, leaks, unknown
+from pwmtad.model.judgement import RecordKind
 from tests.unit.config.test_stop_rules import shipped
 
-RUNBOOK = (Path(__file__).parents[3] / "docs" / "RUNBOOK.md").read_text(encoding="utf-8")
-BUILT_IN = [value for name, value in vars(judge).items() if name.endswith("_RULE") and isinstance(value, str)]
+DOCS = Path(__file__).parents[3] / "docs"
+RUNBOOK = (DOCS / "RUNBOOK.md").read_text(encoding="utf-8")
+MODULES = (acts, egress_health, excluded, halts, judge, leaks)
+BUILT_IN = sorted(
+    {value for module in MODULES for name, value in vars(module).items() if name.endswith("_RULE") and isinstance(value, str)}
+)
 CODES = sorted({*re.findall(r'yield "([a-z_]+)"', inspect.getsource(unknown)), judge.START_CODE, "postfix_unreadable"})
 
 
 @pytest.mark.parametrize("rule", [*shipped(), *BUILT_IN])
 def test_each_rule_has_its_section(rule: str) -> None:
     assert re.search(rf"^### (?:[A-Z]+ )?{rule}$", RUNBOOK, re.MULTILINE)
+
+
+@pytest.mark.parametrize("kind", RecordKind)
+def test_each_kind_of_record_is_named(kind: RecordKind) -> None:
+    rows = [line for line in (DOCS / "cli.md").read_text(encoding="utf-8").split("\n") if line.startswith("| `kind` |")]
+    assert len(rows) == 1
+    assert f"`{kind.value}`" in rows[0]
 
 
 @pytest.mark.parametrize("code", CODES)
