@@ -73,11 +73,9 @@ def tell_master(queue_directory: str) -> bool:
     `postfix reload` starts some ten programs before it, which is what a halt waits for when Postfix is at full speed.
     """
     try:
-        with open(os.path.join(queue_directory, "pid", "master.pid"), encoding="ascii") as file:
-            pid = int(file.read(32))
-        with open(f"/proc/{pid}/comm", encoding="utf-8") as file:
-            if file.read(32).strip() != "master":
-                return False
+        pid = _master(queue_directory)
+        if pid is None:
+            return False
         os.kill(pid, signal.SIGHUP)
     except (OSError, ValueError):
         return False
@@ -85,17 +83,25 @@ def tell_master(queue_directory: str) -> bool:
 
 
 def master_runs(queue_directory: str) -> bool:
-    """Whether Postfix's master(8) runs, by the file that holds its process id; when in doubt it does.
+    """Whether Postfix's master(8) runs; when in doubt it does.
 
     Not by `postfix status`, whose exit code is 1 as well where it could not look (seen in a run of 3.7.11); not by trying the
-    lock of that file, which a master that is just starting could miss.
+    lock of its file, which a master that is just starting could miss.
     """
+    try:
+        return _master(queue_directory) is not None
+    except (OSError, ValueError):
+        return True
+
+
+def _master(queue_directory: str) -> int | None:
+    """Return the process id of Postfix's master(8); None: it does not run. Raises OSError or ValueError: that can't be seen."""
     try:
         with open(os.path.join(queue_directory, "pid", "master.pid"), encoding="ascii") as file:
             pid = int(file.read(32))
-        with open(f"/proc/{pid}/comm", encoding="utf-8") as file:
-            return file.read(32).strip() == "master"
-    except FileNotFoundError:
-        return False
-    except (OSError, ValueError):
-        return True
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
+            # `123 (master) S ...` (proc(5)); the file outlives its process, and another may have that number now.
+            name, _, rest = file.read(256).partition("(")[2].rpartition(") ")
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    return pid if name == "master" and rest[:1] not in ("Z", "X") else None

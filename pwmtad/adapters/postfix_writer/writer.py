@@ -193,19 +193,15 @@ class PostfixWriter:
         return _Done(settled(Remembered(owned, step), present), (*problems, problem), wrote=True)
 
     async def _edit(self, wanted: Edits) -> str | None:
-        before = self._files.inode()
-        if wanted.assignments:
-            pairs = [f"{name}={value}" for name, value in wanted.assignments.items()]
-            answer = await self._commands.run("postconf", "-e", *pairs, timeout_s=self._timeouts.postconf_s)
-            if answer.problem is not None:
-                return _advised(answer.problem)
-            self._files.cool_down(before, wanted.assignments, ())
-        if wanted.removals:
-            before = self._files.inode()
-            answer = await self._commands.run("postconf", "-X", *wanted.removals, timeout_s=self._timeouts.postconf_s)
-            if answer.problem is not None:
-                return _advised(answer.problem)
-            self._files.cool_down(before, wanted.assignments, wanted.removals)
+        """Have postconf(1) edit main.cf, under its own lock, and make the file look older at once."""
+        pairs = [f"{name}={value}" for name, value in wanted.assignments.items()]
+        for option, arguments in (("-e", pairs), ("-X", wanted.removals)):
+            if arguments:
+                before = self._files.inode()
+                answer = await self._commands.run("postconf", option, *arguments, timeout_s=self._timeouts.postconf_s)
+                if answer.problem is not None:
+                    return _advised(answer.problem)
+                self._files.cool_down(before, wanted.assignments, wanted.removals if option == "-X" else ())
         return None
 
     async def _reload(self) -> tuple[bool, str | None]:
