@@ -24,6 +24,7 @@ _COMMANDS: Final = {
     "explain": "Why something was decided, with the lines, and how to undo it.",
     "halt": "Halt a stream by hand.",
     "release": "End the hold of a halt.",
+    "suppressions": "Who is not to be mailed any more: list, export, add, remove.",
     "helper": "The root helper that carries out what the daemon decides about Postfix.",
     "restore": "Put Postfix's settings back as people had them.",
     "report": "Today's delivery mix, volumes, reasons, queue, pool and warmup day.",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import http.client
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeVar
 from urllib.parse import urlencode, urlsplit
 
@@ -21,6 +21,7 @@ from pwmtad.model.control import ControlAnswer
 from pwmtad.model.errors import PwmtadError
 from pwmtad.model.judgement import Record
 from pwmtad.model.state import State
+from pwmtad.model.suppression import ShownSuppression, SuppressAnswer, SuppressRequest, UnsuppressRequest
 
 DEFAULT_SOCKET: Final = "/run/pwmtad/pwmtad.sock"
 DEFAULT_URL: Final = "http://127.0.0.1:9850"
@@ -90,6 +91,25 @@ def order(path: str, target: str, request: msgspec.Struct) -> ControlAnswer:
     data = _ask(path, None, "POST", target, msgspec.json.encode(request))
     try:
         return msgspec.json.decode(data, type=ControlAnswer)
+    except msgspec.MsgspecError as error:
+        raise _not_understood(path, "answer", error) from error
+
+
+def fetch_suppressions(path: str, query: Sequence[tuple[str, str]]) -> list[ShownSuppression]:
+    """Return a page of the daemon's suppressions. Raises UnreachableError or RefusedError."""
+    data = _ask(path, None, "GET", f"/api/v1/suppressions?{urlencode(query)}")
+    try:
+        return state_json.decode_rows(data, ShownSuppression)
+    except (msgspec.MsgspecError, RecursionError) as error:
+        raise _not_understood(path, "list of suppressions", error) from error
+
+
+def order_suppressions(path: str, request: SuppressRequest | UnsuppressRequest) -> SuppressAnswer:
+    """Ask the daemon to suppress, or to forget suppressions. Raises UnreachableError or RefusedError."""
+    target = "/api/v1/suppressions" + ("/removals" if isinstance(request, UnsuppressRequest) else "")
+    data = _ask(path, None, "POST", target, msgspec.json.encode(request))
+    try:
+        return msgspec.json.decode(data, type=SuppressAnswer)
     except msgspec.MsgspecError as error:
         raise _not_understood(path, "answer", error) from error
 

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from pwmtad.cli.client import UnreachableError, fetch_state, where_options
 from pwmtad.cli.json_lines import encode
+from pwmtad.cli.report_audience import render_audits, render_suppressions
 from pwmtad.cli.tables import (
     Cell,
     Column,
@@ -40,7 +41,7 @@ _MIX: tuple[Column, ...] = (("sent", "right"), ("deferred", "right"), ("bounced"
 @click.option("--top", type=click.IntRange(1, 50), default=_TOP, show_default=True, help="Reasons of each kind to show.")
 @click.option("--json", "as_json", is_flag=True, help="Print the numbers as JSON.")
 def command(path: str, url: str | None, top: int, as_json: bool) -> None:
-    """Show today's delivery mix, volumes, reasons, queue, pool, warmup day and DKIM coverage.
+    """Show today's delivery mix, volumes, reasons, queue, pool, warmup day, DKIM coverage, suppressions and audits.
 
     Exit code: 0, or 2 if the daemon can't be reached.
     """
@@ -66,6 +67,8 @@ def render_report(state: State, console: Console, *, top: int = _TOP) -> None:
         _reasons([row for row in report.reasons if row.status == status], title, top, console)
     _warmup(report.warmup, console)
     _coverage(report.warmup, console)
+    render_suppressions(report.suppressions, console)
+    render_audits(report, console)
     show_pairs(console, [("Queue", queue_text(report.queue))])
 
 

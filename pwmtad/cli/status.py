@@ -34,7 +34,7 @@ from pwmtad.cli.tables import (
 )
 from pwmtad.core import state_json
 from pwmtad.core.halts import standing
-from pwmtad.model.acting import StreamActing
+from pwmtad.model.acting import ListmonkActing, StreamActing
 from pwmtad.model.judgement import Desired, HaltPhase
 from pwmtad.model.state import Finding, Level, SourceState, State, StreamState
 
@@ -84,6 +84,7 @@ def render_standing(state: State, console: Console) -> None:
     _streams(state, console)
     _volumes(state, console)
     _acting(state, console)
+    _listmonk(state, console)
 
 
 def _halts(state: State, console: Console) -> None:
@@ -216,6 +217,45 @@ def _acting(state: State, console: Console) -> None:
     ]
     if rows:
         show_table(console, "Postfix", columns, rows, empty="")
+
+
+def _listmonk(state: State, console: Console) -> None:
+    """What each Listmonk works with, and what is done to it; nothing where no stream has one."""
+    columns: tuple[Column, ...] = (
+        ("stream", "left"),
+        ("Listmonk", "left"),
+        ("send window", "left"),
+        ("running", "right"),
+        ("paused by us", "right"),
+        ("now", "left"),
+    )
+    rows = [
+        (
+            one.stream,
+            _in_listmonk(one),
+            _send_window(one),
+            number(one.running),
+            number(one.held) + (f" + {one.unsure} ?" if one.unsure else ""),
+            one.doing or "as it should be",
+        )
+        for one in state.acting.listmonk
+    ]
+    if rows:
+        show_table(console, "Listmonk", columns, rows, empty="")
+
+
+def _in_listmonk(one: ListmonkActing) -> Text:
+    if one.reachable is None:
+        return Text("not asked yet", "yellow")
+    if not one.reachable:
+        return Text("NOT REACHED", "bold red")
+    return Text.assemble(plain(one.version or "?"), *((" ", ("!", "bold red")) if one.problem else ()))
+
+
+def _send_window(one: ListmonkActing) -> str:
+    if not one.window:
+        return "?"
+    return one.window if one.in_force else f"{one.window} (not in force)"
 
 
 def _in_postfix(one: StreamActing) -> Text:

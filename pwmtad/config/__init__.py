@@ -7,6 +7,7 @@ Imported by core, adapters, daemon and cli; imports only model.
 
 from pwmtad.config.describe import KeyDescription, describe, markdown_table
 from pwmtad.config.diff import diff_settings
+from pwmtad.config.listmonk import ListmonkSettings
 from pwmtad.config.sections import (
     DkimSettings,
     HttpSettings,
@@ -16,6 +17,7 @@ from pwmtad.config.sections import (
     RulesSettings,
     Settings,
     StoreSettings,
+    SuppressionSettings,
 )
 from pwmtad.config.settings import load_settings
 from pwmtad.config.streams import EgressSettings, StreamSettings, WarmupSettings
@@ -45,6 +47,7 @@ __all__ = [
     "Ladder",
     "LimitSettings",
     "ListenAddress",
+    "ListmonkSettings",
     "LogSettings",
     "Network",
     "NoLog",
@@ -58,6 +61,7 @@ __all__ = [
     "StoreSettings",
     "StoreUrl",
     "StreamSettings",
+    "SuppressionSettings",
     "WarmupSettings",
     "describe",
     "diff_settings",

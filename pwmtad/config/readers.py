@@ -117,7 +117,16 @@ def read_store_url(value: object) -> StoreUrl:
     return _read_postgres_url(text)
 
 
-def _read_postgres_url(text: str) -> PostgresUrl:
+def read_database_url(value: object) -> PostgresUrl:
+    """Read `postgresql://...` for a database that is another program's; a password in the URL is refused."""
+    words = "'postgresql://user@host/database'"
+    text = _text(value, words)
+    if text.partition(":")[0] not in ("postgresql", "postgres") or not text.isprintable():
+        raise refuse(words)
+    return _read_postgres_url(text, "database_password_file")
+
+
+def _read_postgres_url(text: str, password_key: str = "store.password_file") -> PostgresUrl:  # noqa: S107  (a key's name)
     try:
         parts = urlsplit(text)
         password, port = parts.password, parts.port
@@ -127,7 +136,7 @@ def _read_postgres_url(text: str) -> PostgresUrl:
     if password is not None or any("password" in key.lower() for key, _ in parse_qsl(parts.query)):
         raise refuse(
             "a URL without a password",
-            "put the password alone into a file that only pwmtad can read, and its path into store.password_file",
+            f"put the password alone into a file that only pwmtad can read, and its path into {password_key}",
         )
     if port == 0 or not parts.path.strip("/") or not text.partition(":")[2].startswith("//"):
         raise refuse("'postgresql://user@host/database', with a database name")

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from pwmtad.config.partial import Table, items, read_section, table
 from pwmtad.config.readers import read_address
+from pwmtad.config.relations_listmonk import listmonk_mistakes
 from pwmtad.config.relations_streams import stream_mistakes
 from pwmtad.config.sections import DkimSettings, HttpSettings, LogSettings, PostfixSettings, StoreSettings
 from pwmtad.config.show import Path, dotted, show
@@ -22,6 +23,7 @@ def relation_mistakes(raw: Table) -> Iterator[ConfigError]:
     yield from _rules_mistakes(raw)
     yield from _egress_mistakes(raw)
     yield from stream_mistakes(raw)
+    yield from listmonk_mistakes(raw)
 
 
 def _mistake(path: Path, found: object, expected: str, hint: str = "") -> ConfigError:

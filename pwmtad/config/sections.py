@@ -199,6 +199,37 @@ class DkimSettings(Section):
     )
 
 
+class SuppressionSettings(Section):
+    """When a recipient is not to be mailed any more. How Listmonk is told: `streams.NAME.listmonk.suppress`."""
+
+    keep: bool = Field(
+        default=True,
+        description="Whether recipients who bounce are kept, with the line that proved it: personal data, in the store alone. "
+        "false: nothing is suppressed, and nothing new is stored. docs/suppressions.md.",
+    )
+    mailbox_full_after: int = Field(
+        default=3,
+        ge=1,
+        le=100,
+        description="A full mailbox is suppressed when messages of so many different days (UTC) found it full, and none was "
+        "taken in between. Own choice: one or two may be a holiday; who is mailed weekly has had two weeks.",
+    )
+    dead_domain_after: int = Field(
+        default=3,
+        ge=2,
+        le=100,
+        description="A domain that takes no mail is suppressed when attempts to so many different recipients met that, and "
+        "none was taken in between; a recipient who is alone there, after so many days. Own choice: one may be a DNS hiccup.",
+    )
+    max_domain_subscribers: int = Field(
+        default=100,
+        ge=1,
+        le=1_000_000,
+        description="A dead domain with more subscribers than this is left to a person. Own choice: who has so many readers at "
+        "one domain should look before they are gone; a dead tenant has a handful.",
+    )
+
+
 class LimitSettings(Section):
     """Bounds of memory. Remote sites and clients choose what fills these tables."""
 
@@ -237,6 +268,9 @@ class Settings(Section):
     postfix: PostfixSettings = Field(default_factory=PostfixSettings, description="The Postfix instance.")
     rules: RulesSettings = Field(default_factory=RulesSettings, description="Rules of your own.")
     dkim: DkimSettings = Field(default_factory=DkimSettings, description="DKIM coverage.")
+    suppression: SuppressionSettings = Field(
+        default_factory=SuppressionSettings, description="Recipients who are not to be mailed."
+    )
     limits: LimitSettings = Field(default_factory=LimitSettings, description="Bounds of memory.")
     streams: Annotated[Mapping[StreamKey, StreamSettings], AfterValidator(read_only)] = Field(
         default_factory=lambda: MappingProxyType({}), description="Mail flows by name."

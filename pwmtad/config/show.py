@@ -18,7 +18,7 @@ Path: TypeAlias = Sequence[str | int]
 
 _BARE_KEY: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _SECRET_KEY: Final = re.compile(r"pass|secret|token|credential|api_?key|private", re.IGNORECASE)
-_NOT_SECRET: Final = frozenset({"password_file"})
+_NOT_SECRET: Final = frozenset({"password_file", "token_file", "database_password_file"})
 
 
 @runtime_checkable
@@ -55,7 +55,8 @@ def show_found(path: Path, value: object) -> str:
     keys = [part for part in path if isinstance(part, str)]
     if any(_SECRET_KEY.search(key) for key in keys if key not in _NOT_SECRET):
         return "a value that is not shown"
-    if keys == ["store", "url"] and isinstance(value, str) and not value.startswith("sqlite:"):
+    is_database = keys == ["store", "url"] or keys[-1:] == ["database_url"]
+    if is_database and isinstance(value, str) and not value.startswith("sqlite:"):
         # Mistyped URLs hold the password in places where no parser finds it.
         return f"{show(value.partition(':')[0])} and what follows (not shown)" if ":" in value else "a text (not shown)"
     return show(value)

@@ -22,6 +22,7 @@ from pwmtad.config.fields import (
     Services,
     SyslogName,
 )
+from pwmtad.config.listmonk import ListmonkSettings
 from pwmtad.config.readers import Words
 from pwmtad.config.values import Ladder
 from pwmtad.model.names import EgressName, Instant
@@ -131,6 +132,7 @@ class StreamSettings(Section):
         "deferrals of cold senders spoil the address for others.",
     )
     warmup: Annotated[WarmupSettings, Words("a table with start or start_file")] = Field(description="Warmup of the stream.")
+    listmonk: ListmonkSettings | None = Field(default=None, description="The stream's Listmonk instance.")
 
     @property
     def usable_egresses(self) -> tuple[EgressName, ...]:

@@ -64,7 +64,7 @@ def _held_by(judge: StreamJudge, held: Sequence[Halt], *, able: bool, now: Insta
 def grow(judge: StreamJudge, now: Instant) -> list[Record]:
     """Move the remembered window and pool to what the ladders allow: down at once, up by one rung and one step a look.
 
-    With nothing remembered (first start) the rungs are taken as they are.
+    With nothing remembered (first start, lost store) the rungs are taken as they are, but a pool that was found smaller climbs.
     """
     memory = judge.memory
     rungs = rungs_at(judge.settings, memory, now)
@@ -133,7 +133,11 @@ def _move_window(judge: StreamJudge, rungs: Rungs, may_grow: bool, now: Instant)
 def _move_pool(judge: StreamJudge, rungs: Rungs, may_grow: bool, now: Instant) -> list[Record]:
     if not judge.settings.pool:
         return []
-    memory, before = judge.memory, judge.memory.pool_size
+    memory = judge.memory
+    if not memory.pool_size and judge.pool_found:
+        memory.pool_size = min(judge.pool_found, rungs.pool_size)
+        judge.memory_changed = True
+    before = memory.pool_size
     values = tuple(value for _, value in judge.settings.warmup.pool_ladder.rungs)
     target = max(before, next_rung(values, before, rungs.pool_size))
     if target == before or (before and (not may_grow or now - memory.pool_grown_at < GROWTH_INTERVAL_S)):

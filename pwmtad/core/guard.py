@@ -21,9 +21,11 @@ from pwmtad.core.excluded import ParkedWatch
 from pwmtad.core.halts import ReturnPolicy
 from pwmtad.core.judge import BIND_RULE, EXCLUDED_RULE, MILTER_RULE, START_CODE, StreamJudge, Volume
 from pwmtad.core.leaks import LeakWatch
+from pwmtad.core.message_ids import LocalhostIds
 from pwmtad.core.records import quote
-from pwmtad.core.repeats import RepeatWatch
+from pwmtad.core.repeats import Repeats, RepeatWatch
 from pwmtad.core.stream_counts import StreamCounts
+from pwmtad.core.suppress import SuppressionBook
 from pwmtad.core.tally import Column, MessageColumn
 from pwmtad.core.text import clean, domain_of
 from pwmtad.model import events
@@ -40,6 +42,7 @@ from pwmtad.model.judgement import (
     StopRule,
 )
 from pwmtad.model.ledger import Ledger
+from pwmtad.model.listmonk import ListmonkMemory
 from pwmtad.model.names import Instant
 
 MAILED_OFTEN: Final = 3
@@ -64,6 +67,8 @@ class Policy(Struct, frozen=True):
     """By stream: `excluded_domains` and the content of its `excluded_domains_file`."""
     milter_accepts: bool | None = None
     """Whether Postfix lets mail pass when the milter is gone (milter_default_action=accept); None if not known."""
+    own_domains: frozenset[str] = frozenset()
+    """Recipient domains of operators (gmail.com): whatever an MX of theirs says, they are not dead."""
 
 
 class Context(Struct, frozen=True):
@@ -92,6 +97,9 @@ class Guard:
         self.broken: Mapping[str, Collection[str]] = {}
         """By stream: egresses that can't be used, set by whoever looks at the host."""
         self.leaks = LeakWatch()
+        self.localhost_ids = LocalhostIds()
+        self.repeats: dict[str, Repeats] = {}
+        """By stream: who was mailed how often in the seven days before today; since the second UTC day that is seen."""
         self._parked = ParkedWatch()
         self._kept_out: frozenset[str] = frozenset()
         """Recipient domains that Postfix parks, whatever the stream."""
@@ -104,9 +112,12 @@ class Guard:
         """Attempts seen, of all streams and of none."""
         self.attempts_at_first_halt: int | None = None
         self._dead = DeadDomains()
+        self.suppressions = SuppressionBook(policy.settings.suppression, policy.own_domains, self._stored.counting)
         self._evidence: deque[Evidence] = deque(maxlen=MAX_HITS)
         self._records: list[Record] = []
         self._news: deque[Record] = deque()
+        self._listmonk = dict(self._stored.listmonk)
+        self._changed_listmonk: set[str] = set()
 
     # -- feeding
 
@@ -122,6 +133,7 @@ class Guard:
             self._count_first(judge, counted, at)
         if counted.attempt.relay_host is not None and judge.halts:
             judge.answered(counted.operator, counted.egress)
+        self.suppressions.see(counted, at)
         self._add(self.leaks.see(counted, at))
         seen = self._book.see(counted, at)
         if seen is not None:
@@ -198,7 +210,10 @@ class Guard:
         self._repeats_day = today
         for name in self.streams:
             seen = self._repeats[name].reading(today - 1, MAILED_OFTEN)
-            if first_look or seen.recipients < _OFTEN_SAMPLE or seen.share <= _OFTEN_SHARE:
+            if first_look:
+                continue
+            self.repeats[name] = seen
+            if not is_mailed_often(seen):
                 continue
             reason = (
                 f"{seen.repeated} of {seen.recipients} recipients ({seen.share:.0%}) were mailed more than {seen.limit} times "
@@ -233,11 +248,25 @@ class Guard:
                 self.seed_pool(name, sum(egress in pool for egress in stream.usable_egresses))
 
     def seed_pool(self, stream: str, size: int) -> None:
-        """Postfix was found with so many of the stream's egresses in rotation: an empty memory climbs from there."""
-        memory = self.streams[stream].memory
-        if size and not memory.pool_size:
-            memory.pool_size = size
-            self.streams[stream].memory_changed = True
+        """Postfix was found with so many of the stream's egresses in rotation: an empty memory climbs from there, but begins
+        with no more than its ladder allows.
+        """
+        self.streams[stream].pool_found = size
+
+    def listmonk(self, stream: str) -> ListmonkMemory:
+        """Return what is remembered of a stream's Listmonk; an empty memory if nothing is."""
+        return self._listmonk.get(stream, ListmonkMemory())
+
+    def remember_listmonk(self, stream: str, memory: ListmonkMemory) -> None:
+        """Remember it; durable with the next commit."""
+        if memory != self.listmonk(stream):
+            self._listmonk[stream] = memory
+            self._changed_listmonk.add(stream)
+
+    def room_today(self, stream: str, now: Instant) -> int:
+        """Return how many first attempts the ceiling leaves on this UTC day."""
+        ceiling = self.streams[stream].settings.ceiling_per_day
+        return max(0, ceiling - self._counts[stream].utc_day(now))
 
     # -- people
 
@@ -278,7 +307,7 @@ class Guard:
     @property
     def has_deltas(self) -> bool:
         """Whether a commit would write anything."""
-        return bool(self._records or self._evidence) or any(
+        return bool(self._records or self._evidence or self._changed_listmonk or self.suppressions.has_deltas) or any(
             judge.changed_halts or judge.memory_changed for judge in self._judges.values()
         )
 
@@ -291,7 +320,11 @@ class Guard:
             for name, judge in judges.items()
             if judge.memory_changed
         }
-        deltas = JudgementDeltas(tuple(halts), memories, tuple(self._evidence), tuple(self._records))
+        listmonk = {name: self._listmonk[name] for name in sorted(self._changed_listmonk)}
+        deltas = JudgementDeltas(
+            tuple(halts), memories, tuple(self._evidence), tuple(self._records), listmonk, self.suppressions.take_deltas()
+        )
+        self._changed_listmonk.clear()
         for judge in judges.values():
             judge.changed_halts = set()
             judge.memory_changed = False
@@ -312,6 +345,7 @@ class Guard:
         self._policy = policy
         self._set_streams(policy)
         self._book.replace_rules(policy.stop_rules, self._dealt_with())
+        self.suppressions.reconfigure(policy.settings.suppression, policy.own_domains)
 
     def know_milter(self, *, accepts: bool | None) -> None:
         """Take what main.cf says now of mail whose milter is gone; None (it can't be read) keeps what was known."""
@@ -392,6 +426,11 @@ class Guard:
         reason = f"{egress} can't use its address {address}: it is not up on this host, and mail may leave from another one"
         line = EvidenceLine(at, clean(f"{event.tag}: {event.text}", _REASON_LIMIT))
         self._add(judge.halt(BIND_RULE, Scope.EGRESS, egress, reason, [line], None, at))
+
+
+def is_mailed_often(seen: Repeats) -> bool:
+    """Whether so many were mailed so often that somebody should know."""
+    return seen.recipients >= _OFTEN_SAMPLE and seen.share > _OFTEN_SHARE
 
 
 def _with_start(unknown: dict[str, str], start: Instant | None, now: Instant) -> dict[str, str]:

@@ -71,7 +71,8 @@ def ceiling_day(stream: str, name: str) -> int | None:
         moment = datetime.strptime(name, f"{stream}-ceiling-%Y%m%d").replace(tzinfo=UTC)
     except ValueError:
         return None
-    return int(moment.timestamp() // DAY_S)
+    day = int(moment.timestamp() // DAY_S)
+    return day if name == ceiling_name(stream, day) else None  # strptime(3) also takes fewer digits
 
 
 def no_egress_name(stream: str) -> str:

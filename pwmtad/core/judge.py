@@ -15,6 +15,7 @@ from msgspec.structs import replace
 
 from pwmtad.config import DkimSettings, StreamSettings
 from pwmtad.core.correlate import Classified
+from pwmtad.core.egress_health import HEALTHY_S
 from pwmtad.core.evidence import Fired, evidence_of, subject_of
 from pwmtad.core.halts import (
     MANUAL_RULE,
@@ -56,6 +57,8 @@ BIND_RULE: Final = "bind-failed"
 START_CODE: Final = "warmup_start"
 """Unknown, but nothing that evidence could hide behind: halts go on all the same."""
 RESET_RULE: Final = "warmup-reset"
+_MOST_RESTS: Final = 7
+"""Doublings of an egress's rest: from ten minutes to about a day."""
 _NOTE_INTERVAL_S: Final = float(MINUTE_S)
 """A standing halt whose ground persists, or a freeze whose end moves, is written again at most so often."""
 
@@ -89,6 +92,8 @@ class StreamJudge:
         self.memory_changed = False
         self.served: set[tuple[str, str]] = set()
         """(rule, subject) of halts that left `active` since somebody looked here: their evidence counts anew."""
+        self.pool_found = 0
+        """How many of its egresses Postfix had in rotation when nothing was remembered; 0: none, or not known."""
         self._spike_limit: float | None = None
         self._refreshed = False
 
@@ -215,21 +220,31 @@ class StreamJudge:
         if name in self.halts or name == no_egress_name(self.name):
             return []
         day = ceiling_day(self.name, name)
-        if day is None:
+        if day is not None and day <= self.memory.capped_day:
+            return []
+        if day is None or day > int(now // DAY_S):
+            # A day that is still to come would hold the stream until then, and nobody could release it.
             halt = adopted_halt(self.name, name, now)
             self._put(halt)
             return [replace(halt_record(halt, now), kind=RecordKind.ADOPT)]
-        if day > self.memory.capped_day:
-            self.memory.capped_day = day
-            self.memory.cap_standing = True
-            self.memory_changed = True
-        return []
+        self.memory.capped_day = day
+        self.memory.cap_standing = True
+        self.memory_changed = True
+        reason = (
+            f"Postfix was found paused by {name}: the ceiling of that UTC day was reached, though the store does not know it"
+        )
+        return [Record(now, RecordKind.ADOPT, self.name, CEILING_RULE, reason, ends_at=float((day + 1) * DAY_S))]
 
     def healed(self, egress: str, since: Instant, now: Instant) -> list[Record]:
-        """An egress has been without a fault since a moment: halts for a failed bind before it are over."""
+        """An egress has been without a fault since a moment: halts for a failed bind before it are over.
+
+        Where binds fail again and again though the address is there, each try comes later than the one before.
+        """
         records = []
         for halt in standing(self.halts.values()):
-            if halt.rule == BIND_RULE and halt.subject == egress and halt.last_evidence_at <= since:
+            rest_s = HEALTHY_S * 2 ** min(halt.relapses, _MOST_RESTS)
+            over = halt.last_evidence_at <= since and now - halt.last_evidence_at >= rest_s
+            if halt.rule == BIND_RULE and halt.subject == egress and over:
                 records += self.release(halt.id, "its address, which is back", now)
         return records
 

@@ -160,13 +160,13 @@ class Draft:
         """Make exactly these of our entries stand in defer_transports: other people's stay, also where both want one."""
         name = values.DEFER
         present = values.words_of(self._present.get(name))
-        ours = self._ours if values.SET_MARK in present else ()
+        ours = (*self._ours, *values.WAITING_NAMES) if values.SET_MARK in present else values.WAITING_NAMES
         others = [word for word in present if word not in ours]
         mine = tuple(word for word in dict.fromkeys(wanted) if word not in others)
         mine = (values.SET_MARK, *mine) if mine else ()
         if any(word in self._ours and word not in present for word in mine):
             self.drift[name] = None
-        if not ours:
+        if not any(word in ours for word in present):
             self._prior[name] = self._present.get(name)
         prior = self._prior.get(name)
         result = (*others, *mine)

@@ -90,13 +90,16 @@ def _governor_s(egress: str, settings: Mapping[str, str], owned: Owned) -> int:
 def is_seen(step: Step, owned: Owned, present: Mapping[str, str]) -> bool:
     """Whether main.cf has been written: postconf(1) renames, so all assignments are seen or none.
 
-    `owned`: what was ours before. People may have changed single values since, or put tables beside our pool.
+    `owned`: what was ours before. People may have changed single values since, put tables beside our pool, or put back by hand
+    what the step would have: so what they would not write counts, where there is any.
     """
-    return (
-        any(present.get(name) == value for name, value in step.assignments.items())
-        or any(name not in present for name in step.removals)
-        or any(_is_new_last(name, step, owned, present) for name in step.assignments)
-    )
+    ours = {name: value for name, value in step.assignments.items() if name in step.owned.prior}
+    if ours:
+        known = {*owned.deferred, *step.owned.deferred}.intersection(values.words_of(present.get(values.DEFER)))
+        return (bool(known) and known == {*step.owned.deferred} != {*owned.deferred}) or any(
+            present.get(name) == value or _is_new_last(name, step, owned, present) for name, value in ours.items()
+        )
+    return any(present.get(name) == step.assignments.get(name) for name in (*step.assignments, *step.removals))
 
 
 def _is_new_last(name: str, step: Step, owned: Owned, present: Mapping[str, str]) -> bool:
@@ -109,7 +112,7 @@ def _is_new_last(name: str, step: Step, owned: Owned, present: Mapping[str, str]
 def settled(remembered: Remembered, present: Mapping[str, str]) -> Owned:
     """Return what is ours after a change of main.cf that may have been cut short, by what is seen of it.
 
-    Removals are a command of their own, after the assignments, and may be missing.
+    Removals are a command of their own, after the assignments, and may be missing: what was not given back yet stays ours.
     """
     owned, step = remembered.owned, remembered.step
     if step is None:
@@ -117,7 +120,8 @@ def settled(remembered: Remembered, present: Mapping[str, str]) -> Owned:
     if not is_seen(step, owned, present):
         return replace(owned, reload_due=True)  # tables may have been written
     prior, written = dict(step.owned.prior), dict(step.owned.written)
-    left = [name for name in step.removals if name in present and name in owned.prior]
+    given_back = [name for name in (*step.assignments, *step.removals) if name not in step.owned.prior]
+    left = [name for name in given_back if name in owned.prior and present.get(name) != step.assignments.get(name)]
     for name in left:
         prior[name] = owned.prior[name]
         written |= {name: owned.written[name]} if name in owned.written else {}

@@ -18,6 +18,7 @@ from pwmtad.core.classify import Classifier
 from pwmtad.core.correlate import Classified, Correlator, Limits
 from pwmtad.core.guard import Context, Guard
 from pwmtad.core.lines import LineReader, daemon_of
+from pwmtad.core.message_ids import MARK
 from pwmtad.core.tally import Tally
 from pwmtad.model import events
 from pwmtad.model.counters import MINUTE_S
@@ -258,6 +259,7 @@ class Observer:
         all_mine = kind is SourceKind.BOTH
         fed = self.correlator.feeds | _SIGNALS
         kinds: dict[type[AnyEvent], int] = {}
+        message_ids = events.MessageId
         begun = self.counters_since is not None or kind is SourceKind.OPENDKIM
         for record in records:
             event = reader.line(record) if type(record) is str else reader.entry(record)  # type: ignore[arg-type]
@@ -276,7 +278,9 @@ class Observer:
             event_type = type(event)
             if all_mine or self._is_mine(kind, event):
                 kinds[event_type] = kinds.get(event_type, 0) + 1
-                if event_type in fed or self.correlator.watches_sessions:
+                if event_type is message_ids:
+                    self._message_id(event)
+                elif event_type in fed or self.correlator.watches_sessions:
                     self._feed(event)
             elif event_type is events.Suppressed:
                 self.suppressed_at = self._judged_at(at)  # journald speaks for all
@@ -303,6 +307,13 @@ class Observer:
                 guard.unfiltered(counted.stream, counted.queue_id, counted.text, self._judged_at(counted.at))
         elif type(event) in _SIGNALS:
             self._signal(guard, event)
+
+    def _message_id(self, event: AnyEvent) -> None:
+        if not isinstance(event, events.MessageId) or MARK not in event.message_id:
+            return
+        stream = self.correlator.stream_of(event.queue_id)
+        if stream:
+            self.guard.localhost_ids.see(stream, event.message_id, self._judged_at(event.at))
 
     def _signal(self, guard: Guard, event: AnyEvent) -> None:
         if isinstance(event, events.Suppressed):

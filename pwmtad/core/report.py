@@ -7,10 +7,13 @@ from typing import Final
 
 from msgspec import Struct
 
+from pwmtad.core.audits import AUDIT_CODES
+from pwmtad.model.audit import AuditActing
 from pwmtad.model.counters import AttemptCounts, AttemptKey
 from pwmtad.model.judgement import Desired
 from pwmtad.model.names import Instant
-from pwmtad.model.state import Coverage, MixRow, QueueState, ReasonRow, State, StreamState
+from pwmtad.model.state import Coverage, Finding, MixRow, QueueState, ReasonRow, State, StreamState
+from pwmtad.model.suppression import SuppressionActing
 
 
 class Sums(Struct, frozen=True):
@@ -79,6 +82,10 @@ class Report(Struct, frozen=True):
     reasons: tuple[ReasonRow, ...]
     queue: QueueState
     warmup: tuple[WarmupLine, ...]
+    suppressions: tuple[SuppressionActing, ...] = ()
+    audits: tuple[AuditActing, ...] = ()
+    audit_findings: tuple[Finding, ...] = ()
+    """What is wrong with campaigns, in words."""
 
 
 _COLUMNS: Final = {"sent": "sent", "bounced": "bounced"}
@@ -103,6 +110,9 @@ def report_of(state: State) -> Report:
         reasons=state.reasons,
         queue=state.queue,
         warmup=tuple(_warmup(stream, desired.get(stream.name)) for stream in state.streams),
+        suppressions=state.acting.suppressions,
+        audits=state.acting.audits,
+        audit_findings=tuple(finding for finding in state.findings if finding.code in AUDIT_CODES),
     )
 
 

@@ -45,6 +45,11 @@ def decode_records(data: bytes) -> list[Record]:
     return msgspec.convert(_typed(msgspec.json.decode(data), ""), list[Record])
 
 
+def decode_rows(data: bytes, kind: type[_Value]) -> list[_Value]:
+    """Read a list of what `plain` makes of structs of one kind. Raises msgspec.MsgspecError for anything else."""
+    return msgspec.convert(_typed(msgspec.json.decode(data), ""), list[kind])  # type: ignore[valid-type]
+
+
 def moment(at: float) -> str:
     """Return an instant as RFC 3339 in UTC; what no calendar can show becomes the nearest moment that it can."""
     bounded = min(max(at, 0.0), _LAST_MOMENT) if not math.isnan(at) else 0.0

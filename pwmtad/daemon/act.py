@@ -32,6 +32,8 @@ _LOOK_S: Final = 60.0
 """Postfix's files are read again at least so often; a changed main.cf is noticed by its stamp at once."""
 _RETRY_S: Final = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
 """After failures in a row."""
+_HALT_RETRY_S: Final = 5.0
+"""The same at most while a stream must not send: mail leaves until the helper is back. Own choice."""
 _COMMIT_S: Final = 0.5
 """A halt is stored before it is acted on; a store that is slower than this must not keep mail leaving."""
 _log = structlog.get_logger()
@@ -99,7 +101,7 @@ class Act:
         self._wake = asyncio.Event()
         self._stamp: object = None
         self._look_due = 0.0
-        self._retry_due = 0.0
+        self._failed_at = float("-inf")
         self._failures_in_row = 0
         self._applied: PostfixTarget | None = None
         self._written_at = float("-inf")
@@ -154,7 +156,7 @@ class Act:
         stamp = self._main_cf_stamp()
         if self.actual is not None and stamp == self._stamp and self._monotonic() < self._look_due:
             return
-        if self.actual is None and self._monotonic() < self._retry_due:
+        if self.actual is None and self._rests():
             return
         actual = await self._actor.look()
         if actual.problem is not None:
@@ -212,9 +214,9 @@ class Act:
     def _is_due(self, steps: Steps) -> bool:
         """Whether to act now: what makes less at once, the rest some time after the last write; failures ever more rarely."""
         now, interval_s = self._monotonic(), self.settings.postfix.write_interval_s
-        if steps.target == self._applied:
+        if steps.target == self._applied and self.acting.postfix_running is not False:
             return False
-        if now < self._retry_due:
+        if self._rests():
             return False
         key = _urgent_key(steps)
         if key is not None and now - self._urgent.get(key, float("-inf")) >= interval_s:
@@ -232,11 +234,11 @@ class Act:
         self._stamp = self._main_cf_stamp()
         if applied.actual.problem is None:
             self.actual = applied.actual
-        acting = self.acting
+        acting, read = self.acting, applied.actual.problem is None
         self.acting = replace(
             acting,
-            reachable=True,
-            postfix_running=applied.running,
+            reachable=read,
+            postfix_running=applied.running if read else acting.postfix_running,
             last_write_at=now if applied.changes else acting.last_write_at,
             writes=acting.writes + bool(applied.changes),
             drifts=acting.drifts + bool(applied.drift),
@@ -265,9 +267,18 @@ class Act:
     def _failed(self, problem: str) -> None:
         if problem != self.acting.problem:  # once, not at every try
             _log.error("postfix_not_set", problem=problem)
-        self._retry_due = self._monotonic() + _RETRY_S[min(self._failures_in_row, len(_RETRY_S) - 1)]
+        self._failed_at = self._monotonic()
         self._failures_in_row += 1
         self.acting = replace(self.acting, problem=problem, failures=self.acting.failures + 1)
+
+    def _rests(self) -> bool:
+        """Whether the last failure is too recent to try again."""
+        if not self._failures_in_row:
+            return False
+        rest_s = _RETRY_S[min(self._failures_in_row, len(_RETRY_S)) - 1]
+        if not all(one.sending for one in self._guard.desired(self._clock())):
+            rest_s = min(rest_s, _HALT_RETRY_S)
+        return self._monotonic() < self._failed_at + rest_s
 
     # -- showing
 

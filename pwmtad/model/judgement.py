@@ -6,7 +6,9 @@ from enum import StrEnum
 
 from msgspec import Struct, field
 
+from pwmtad.model.listmonk import ListmonkMemory
 from pwmtad.model.names import Instant, OperatorName, ReplyClass, RuleId
+from pwmtad.model.suppression import Sighting, SuppressionDeltas
 
 
 class Scope(StrEnum):
@@ -222,6 +224,10 @@ class JudgementState(Struct, frozen=True):
     memories: dict[str, StreamMemory] = field(default_factory=dict)
     evidence: tuple[Evidence, ...] = ()
     """Oldest first, within the longest window."""
+    listmonk: dict[str, ListmonkMemory] = field(default_factory=dict)
+    """By stream: what was done to its Listmonk."""
+    counting: tuple[Sighting, ...] = ()
+    """Recipients and domains that were not refused often enough yet to be suppressed, the one seen last at the end."""
 
 
 class JudgementDeltas(Struct, frozen=True):
@@ -231,6 +237,8 @@ class JudgementDeltas(Struct, frozen=True):
     memories: dict[str, StreamMemory] = field(default_factory=dict)
     evidence: tuple[Evidence, ...] = ()
     records: tuple[Record, ...] = ()
+    listmonk: dict[str, ListmonkMemory] = field(default_factory=dict)
+    suppressions: SuppressionDeltas = SuppressionDeltas()
 
 
 class Desired(Struct, frozen=True):

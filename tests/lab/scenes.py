@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -16,7 +16,7 @@ from tests.lab import world
 from tests.lab.lab import Lab
 from tests.tools.daemon import until
 
-PROMPT: Final[Mapping[str, Any]] = {
+PROMPT: Final[dict[str, Any]] = {
     "window_ladder": {0: 10_000},
     "trucking": {"governor": False, "ceiling_per_day": 1_000_000},
     "healthcare": {"governor": False},

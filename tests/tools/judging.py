@@ -27,6 +27,7 @@ from pwmtad.model.judgement import (
     StreamMemory,
 )
 from pwmtad.model.ledger import Ledger
+from pwmtad.model.listmonk import ListmonkMemory
 from pwmtad.model.names import Instant, OperatorName, ReplyClass, RuleId
 
 START: Instant = datetime(2026, 6, 2, tzinfo=UTC).timestamp()
@@ -222,6 +223,7 @@ class Shelf:
     def __init__(self) -> None:
         self._halts: dict[str, Halt] = {}
         self._memories: dict[str, StreamMemory] = {}
+        self._listmonk: dict[str, ListmonkMemory] = {}
         self._evidence: list[Evidence] = []
         self._attempts: dict[tuple[int, AttemptKey], list[int]] = {}
         self._messages: dict[tuple[int, str], list[int]] = {}
@@ -243,6 +245,7 @@ class Shelf:
         deltas = msgspec.json.decode(msgspec.json.encode(deltas), type=JudgementDeltas)
         self._halts |= {halt.id: halt for halt in deltas.halts}
         self._memories |= deltas.memories
+        self._listmonk |= deltas.listmonk
         self._evidence += deltas.evidence
         self.records += deltas.records
         self._saved = (
@@ -257,7 +260,7 @@ class Shelf:
 
     def state(self) -> JudgementState:
         """Return what a start reads."""
-        state = JudgementState(tuple(self._halts.values()), self._memories, tuple(self._evidence))
+        state = JudgementState(tuple(self._halts.values()), self._memories, tuple(self._evidence), self._listmonk)
         return msgspec.json.decode(msgspec.json.encode(state), type=JudgementState)
 
     def ledger(self) -> Ledger:

@@ -167,11 +167,19 @@ class PostfixInstance:
     """A Postfix of its own in a temporary folder, with clones bound to addresses of loopback. As a context manager it is
     stopped and removed at the end.
 
-    `clones`: name -> address. `main`: more lines of main.cf. Its folder can be entered by Postfix's user, as pytest's own
-    temporary folders can't.
+    `clones`: name -> address. `main`, `master`: more lines of these files. `in_memory`: a queue that is quickly filled
+    and removed. Its folder can be entered by Postfix's user, as pytest's own temporary folders can't.
     """
 
-    def __init__(self, clones: Mapping[str, str], *, main: str = "", master: str = "", delay_s: float = 0.0) -> None:
+    def __init__(
+        self,
+        clones: Mapping[str, str],
+        *,
+        main: str = "",
+        master: str = "",
+        delay_s: float = 0.0,
+        in_memory: bool = False,
+    ) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="pwmtad-postfix-"))
         self.folder.chmod(0o755)
         self.config = self.folder / "etc"
@@ -185,6 +193,8 @@ class PostfixInstance:
         for path in (self.config, self.queue, self.log.parent, self.state, self.folder / "data"):
             path.mkdir()
         shutil.chown(self.folder / "data", "postfix")
+        if in_memory:
+            subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=755", "queue", str(self.queue)], check=True)
         own = _MAIN.format(folder=self.folder, receiver=RECEIVER, receiver_port=self.receiver.port)
         self.main_cf.write_text(own + main)
         lines = [_CLONE.format(name=name, address=address) for name, address in clones.items()]
@@ -198,6 +208,7 @@ class PostfixInstance:
         if self.running():
             self.stop()
         self.receiver.close()
+        subprocess.run(["umount", "-l", str(self.queue)], check=False, capture_output=True)
         shutil.rmtree(self.folder, ignore_errors=True)
 
     # -- life
@@ -209,7 +220,9 @@ class PostfixInstance:
 
     def stop(self) -> None:
         """Stop it; deliveries under way are cut off."""
+        master = Path("/proc", (self.queue / "pid" / "master.pid").read_text().strip())
         self.command("postfix", "stop")
+        until("its master is gone", lambda: not master.exists())
 
     def running(self) -> bool:
         """Whether its master runs."""
@@ -250,9 +263,13 @@ class PostfixInstance:
 
     # -- mail
 
+    def session(self) -> smtplib.SMTP:
+        """Return a session with its smtpd; a context manager."""
+        return smtplib.SMTP("127.0.0.1", self.port, timeout=30)
+
     def send(self, recipients: Iterable[str], sender: str = "news@lists.example.org") -> None:
         """Hand in one message for each recipient over SMTP."""
-        with smtplib.SMTP("127.0.0.1", self.port, timeout=30) as client:
+        with self.session() as client:
             for recipient in recipients:
                 client.sendmail(sender, [recipient], f"From: {sender}\r\nTo: {recipient}\r\n\r\nhello\r\n")
 

@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from pwmtad.model.acting import Acting, StreamActing
+from pwmtad.model.acting import Acting, ListmonkActing, StreamActing
+from pwmtad.model.audit import AuditActing
 from pwmtad.model.counters import AttemptCounts, AttemptKey, MessageCounts
 from pwmtad.model.judgement import Desired, EvidenceLine, Halt, HaltPhase, Record, RecordKind, Scope
 from pwmtad.model.state import (
@@ -24,6 +25,7 @@ from pwmtad.model.state import (
     StreamState,
     Totals,
 )
+from pwmtad.model.suppression import SuppressionActing, SuppressionCount
 
 AT = datetime(2026, 6, 17, 18, 22, 41, tzinfo=UTC).timestamp()
 """The moment of the sample."""
@@ -244,6 +246,71 @@ def sample_state() -> State:
             streams=(
                 StreamActing("trucking", HALT_ID, 173, queued=250, held_messages=1420, parked_messages=3, oldest_at=AT - 9000),
                 StreamActing("healthcare", rate_delay_s=73),
+            ),
+            listmonk=(
+                ListmonkActing(
+                    "trucking",
+                    "http://127.0.0.1:9000",
+                    reachable=True,
+                    version="v6.2.0",
+                    window="2 each 30s",
+                    window_per_hour=240,
+                    in_force=True,
+                    running=0,
+                    scheduled=1,
+                    held=2,
+                    unsure=1,
+                    doing="google-blocks",
+                    pauses=7,
+                    resumes=4,
+                    changes=3,
+                    failures=2,
+                    drifts=1,
+                    last_change_at=AT - 90_000,
+                ),
+                ListmonkActing(
+                    "healthcare",
+                    "https://lists.example.org",
+                    reachable=False,
+                    doing="no answer",
+                    problem="no answer from https://lists.example.org within 10 s",
+                    failures=1,
+                ),
+            ),
+            suppressions=(
+                SuppressionActing(
+                    "trucking",
+                    way="webhook",
+                    waiting=4,
+                    reported=118,
+                    verified=112,
+                    failures=1,
+                    counts=(
+                        SuppressionCount("trucking", "address", "hard_bounce", "untold", 4),
+                        SuppressionCount("trucking", "address", "hard_bounce", "verified", 2310),
+                        SuppressionCount("trucking", "address", "mailbox_full", "counting", 41),
+                        SuppressionCount("trucking", "address", "mailbox_full", "verified", 77),
+                        SuppressionCount("trucking", "address", "manual", "verified", 12),
+                        SuppressionCount("trucking", "domain", "dead_domain", "left", 1),
+                        SuppressionCount("trucking", "domain", "dead_domain", "verified", 163),
+                    ),
+                ),
+                SuppressionActing("healthcare", problem="suppressions wait to be told: no answer"),
+            ),
+            audits=(
+                AuditActing(
+                    "trucking",
+                    at=AT - 120,
+                    campaigns=3,
+                    without_altbody=1,
+                    without_messenger=0,
+                    too_large=1,
+                    with_excluded_domains=1,
+                    excluded_subscribers=1204,
+                    localhost_message_ids=0,
+                    mailed_often_ratio=0.071,
+                ),
+                AuditActing("healthcare", at=AT - 60, localhost_message_ids=96, problem="no answer"),
             ),
         ),
     )

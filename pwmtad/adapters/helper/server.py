@@ -94,6 +94,11 @@ class HelperServer:
         """The requests themselves: a client that hangs up does not end them."""
         self._calls = msgspec.msgpack.Decoder(protocol.Call)
 
+    @property
+    def busy(self) -> int:
+        """How many requests are under way, or answered to somebody who does not read."""
+        return len(self._busy)
+
     async def start(self, listener: socket.socket) -> None:
         """Serve what connects to `listener`."""
         self._server = await asyncio.start_unix_server(self._connected, sock=listener)
@@ -135,10 +140,6 @@ class HelperServer:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         user = _user_of(writer)
-        if user not in self._allowed:
-            _log.warning("client_refused", user=user)
-            await self._answer(writer, protocol.Refused("this user may not ask the helper: root and the daemon's user may"))
-            return
         while not self._ending:
             try:
                 call = await receive(
@@ -174,6 +175,9 @@ class HelperServer:
 
     async def _carry_out(self, call: protocol.Call, user: int) -> protocol.Answer:
         """Do it to its end, whatever becomes of the client."""
+        if user not in self._allowed:
+            _log.warning("client_refused", user=user)
+            return protocol.Refused("this user may not ask the helper: root and the daemon's user may")
         if call.version != protocol.VERSION:
             return protocol.Refused(
                 f"the helper speaks version {protocol.VERSION}, not {call.version}: after an upgrade restart both "

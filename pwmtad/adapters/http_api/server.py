@@ -11,6 +11,7 @@ change something, and records (they quote replies), are served on the socket alo
     GET  /api/v1/records  decisions, newest last: ?limit=N&halt=ID (socket only)
     POST /api/v1/halts    halt a stream by hand: model/control.HaltRequest (socket only)
     POST /api/v1/releases end a hold: model/control.ReleaseRequest (socket only)
+    /api/v1/suppressions  suppressions.py (socket only)
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ import structlog
 from aiohttp import web
 from typing_extensions import override
 
+from pwmtad.adapters.http_api import suppressions as suppressing
 from pwmtad.adapters.http_api.listening import open_unix, remove_if_same, tcp_advice, unix_advice
 from pwmtad.core import state_json
 from pwmtad.core.overview import overview_page
@@ -108,6 +110,7 @@ class HttpApi:
         now: Callable[[], Instant],
         metrics: Exposition,
         control: ControlPort | None = None,
+        suppressions: suppressing.SuppressionPort | None = None,
         answer_timeout_s: float = _ANSWER_TIMEOUT_S,
         idle_timeout_s: float = _IDLE_TIMEOUT_S,
     ) -> None:
@@ -118,6 +121,7 @@ class HttpApi:
         self._now = now
         self._metrics = metrics
         self._control = control
+        self._suppressions = suppressions
         self._answer_timeout_s = answer_timeout_s
         self._idle_timeout_s = idle_timeout_s
         self._servers: list[asyncio.Server] = []
@@ -134,6 +138,9 @@ class HttpApi:
             ("GET", "/api/v1/records"): self._records,
             ("POST", "/api/v1/halts"): self._halt,
             ("POST", "/api/v1/releases"): self._release,
+            ("GET", "/api/v1/suppressions"): self._listed,
+            ("POST", "/api/v1/suppressions"): self._added,
+            ("POST", "/api/v1/suppressions/removals"): self._removed,
         }
 
     @property
@@ -267,6 +274,20 @@ class HttpApi:
         records = await control.records(limit=limit, halt_id=request.query.get("halt") or None)
         body = msgspec.json.encode([state_json.plain(record) for record in records])
         return web.Response(body=body + b"\n", content_type="application/json")
+
+    async def _listed(self, request: web.BaseRequest, _control: ControlPort) -> web.Response:
+        return await suppressing.listed(request, self._suppressing())
+
+    async def _added(self, request: web.BaseRequest, _control: ControlPort) -> web.Response:
+        return await suppressing.added(request, self._suppressing(), _body)
+
+    async def _removed(self, request: web.BaseRequest, _control: ControlPort) -> web.Response:
+        return await suppressing.removed(request, self._suppressing(), _body)
+
+    def _suppressing(self) -> suppressing.SuppressionPort:
+        if self._suppressions is None:
+            raise PwmtadError("this daemon keeps no suppressions")
+        return self._suppressions
 
     def _snapshot(self) -> Snapshot:
         snapshot = self._take_snapshot()

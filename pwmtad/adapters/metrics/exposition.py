@@ -18,6 +18,8 @@ from typing_extensions import override
 
 from pwmtad.adapters.metrics.acting import acting_metrics
 from pwmtad.adapters.metrics.families import Row, counter, gauge, one
+from pwmtad.adapters.metrics.listmonk import listmonk_metrics
+from pwmtad.adapters.metrics.suppressing import audit_metrics, suppression_metrics
 from pwmtad.model.counters import AttemptCounts
 from pwmtad.model.judgement import Desired
 from pwmtad.model.state import MixRow, Snapshot, SourceState, State, StreamState
@@ -83,6 +85,9 @@ class Metrics:
         yield from _judgement(snapshot)
         yield from _parts(snapshot.state)
         yield from acting_metrics(snapshot.state.acting)
+        yield from listmonk_metrics(snapshot.state.acting.listmonk)
+        yield from suppression_metrics(snapshot.state.acting.suppressions)
+        yield from audit_metrics(snapshot.state.acting.audits)
         yield self._ticks()
 
     def _messages(self, snapshot: Snapshot) -> Iterator[Metric]:

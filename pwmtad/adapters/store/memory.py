@@ -21,9 +21,21 @@ from pwmtad.adapters.store.retention import (
     prune_arguments,
 )
 from pwmtad.adapters.store.rows import Row, add, changes_of, ledger_of, load_arguments, records_of, storable
+from pwmtad.adapters.store.suppression_rows import (
+    counting_rows,
+    counts_of,
+    due_rows,
+    is_counting,
+    is_forgotten,
+    marked,
+    matches,
+    merged,
+    suppressions_of,
+)
 from pwmtad.model.judgement import Record
 from pwmtad.model.ledger import Commit, Ledger
 from pwmtad.model.names import Instant
+from pwmtad.model.suppression import Suppression, SuppressionCount, SuppressionQuery
 
 _KEY_COLUMNS: Final = {
     "checkpoints": 1,
@@ -38,6 +50,8 @@ _KEY_COLUMNS: Final = {
     "meta": 1,
     "halts": 1,
     "memories": 1,
+    "listmonk": 1,
+    "suppressions": 4,
     "evidence": 1,
     "records": 1,
 }
@@ -78,6 +92,7 @@ class MemoryStore:
         newer_than, most = load_arguments("evidence", since)
         evidence = sorted((row for row in rows["evidence"] if row[1] > newer_than), key=itemgetter(1, 0))
         rows["evidence"] = [row[1:] for row in evidence[-most:]]
+        rows["suppressions"] = counting_rows(rows["suppressions"], *load_arguments("suppressions", since))
         return ledger_of(rows)
 
     async def commit(self, commit: Commit) -> None:
@@ -93,7 +108,11 @@ class MemoryStore:
                     stored[key] = add(stored.get(key), values)
                 elif verb == "put":
                     stored[key] = values
-                else:
+                elif verb == "merge":
+                    stored[key] = merged(stored.get(key), values)
+                elif verb == "mark":
+                    stored |= {key: marked(stored[key], values)} if key in stored else {}
+                elif verb == "remove" or is_counting(stored.get(key)):
                     stored.pop(key, None)
 
     async def records(self, *, limit: int, halt_id: str | None = None) -> list[Record]:
@@ -101,6 +120,18 @@ class MemoryStore:
         wanted = None if halt_id is None else storable(halt_id)
         rows = [row for row in self._rows("records") if wanted in (None, row[_HALT_ID])]
         return records_of(rows[-limit:])
+
+    async def suppressions(self, query: SuppressionQuery) -> list[Suppression]:
+        """Return a page of suppressions in the order of their keys."""
+        return suppressions_of([row for row in self._rows("suppressions") if matches(row, query)][: query.limit])
+
+    async def due_suppressions(self, stream: str, now: Instant, limit: int) -> list[Suppression]:
+        """Return what a stream's Listmonk is to be told now, what waits longest first."""
+        return suppressions_of(due_rows(self._rows("suppressions"), stream, now, limit))
+
+    async def count_suppressions(self) -> list[SuppressionCount]:
+        """Return how many rows there are of each sort."""
+        return counts_of(self._rows("suppressions"))
 
     async def roll_up(self, now: Instant) -> None:
         """Merge old buckets and drop what is too old, as `retention` says."""
@@ -122,6 +153,9 @@ class MemoryStore:
         before, spared, _ = prune_arguments(self._keep, "records", now)
         records = sorted(self._tables["records"].items(), reverse=True)
         self._tables["records"] = {key: row for n, (key, row) in enumerate(records) if n < spared or row[0] > before}
+        before, _ = prune_arguments(self._keep, "suppressions", now)
+        suppressions = self._tables["suppressions"]
+        self._tables["suppressions"] = {key: row for key, row in suppressions.items() if not is_forgotten(row, before)}
         before, _ = prune_arguments(self._keep, "halts", now)
         halts = self._tables["halts"]
         ended = _ENDED_AT - _KEY_COLUMNS["halts"]

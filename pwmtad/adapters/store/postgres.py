@@ -34,10 +34,12 @@ from pwmtad.adapters.store.retention import (
     prune_arguments,
 )
 from pwmtad.adapters.store.rows import LOADED, Row, ledger_of, load_arguments, records_of, storable
+from pwmtad.adapters.store.suppression_rows import query_arguments, suppressions_of
 from pwmtad.model.errors import StoreError
 from pwmtad.model.judgement import Record
 from pwmtad.model.ledger import Commit, Ledger
 from pwmtad.model.names import Instant
+from pwmtad.model.suppression import Suppression, SuppressionCount, SuppressionQuery
 
 TIMEOUT_S: Final = 30.0
 """For one call, a new connection included. Own measurement: 0.06 s for a commit of 2,000 rows, 4 s for the
@@ -129,6 +131,28 @@ class PostgresStore:
         """Return the newest `limit` records, oldest first; those of one halt if `halt_id` is given. Raises `StoreError`."""
         async with self._session("read records") as connection:
             return await _fetch_records(connection, self._place, limit, halt_id)
+
+    async def suppressions(self, query: SuppressionQuery) -> list[Suppression]:
+        """Return a page of suppressions in the order of their keys. Raises `StoreError`."""
+        return await self._suppressions(*query_arguments(query))
+
+    async def due_suppressions(self, stream: str, now: Instant, limit: int) -> list[Suppression]:
+        """Return what a stream's Listmonk is to be told now, what waits longest first. Raises `StoreError`."""
+        return await self._suppressions("due_suppressions", (stream, now, limit))
+
+    async def count_suppressions(self) -> list[SuppressionCount]:
+        """Return how many rows there are of each sort. Raises `StoreError`."""
+        async with self._session("count suppressions") as connection:
+            rows = await connection.fetch(self._place.sql["count_suppressions"], self._place.host)
+        return [SuppressionCount(*row) for row in rows]
+
+    async def _suppressions(self, statement: str, arguments: Row) -> list[Suppression]:
+        async with self._session("read suppressions") as connection:
+            rows = await connection.fetch(self._place.sql[statement], self._place.host, *arguments)
+        try:
+            return suppressions_of(rows)
+        except MsgspecError as error:
+            raise store_error(self._place.name, "read suppressions", _DAMAGED, str(error)) from error
 
     async def roll_up(self, now: Instant) -> None:
         """Merge old buckets and drop what is too old, in steps between which commits get their turn. Raises `StoreError`."""

@@ -12,11 +12,12 @@ from typing import Final, NamedTuple
 from msgspec import Struct
 
 from pwmtad.core.evidence import MAX_HITS
+from pwmtad.core.suppress import FORGET_S
 from pwmtad.model.counters import DAY_S, HOUR_S, MINUTE_S
 from pwmtad.model.names import Instant
 
 BUCKET_TABLES: Final = ("attempts", "messages")
-PRUNED_TABLES: Final = ("evidence", "halts", "records")
+PRUNED_TABLES: Final = ("evidence", "halts", "records", "suppressions")
 PRUNE_ROWS: Final = 5000
 """Rows that one step of pruning removes. Own measurement: 20 ms of CPU in SQLite, so a commit never waits long."""
 
@@ -73,6 +74,8 @@ def prune_arguments(keep: Keep, table: str, now: Instant) -> tuple[float | int, 
             return now - EVIDENCE_S, EVIDENCE_ROWS, PRUNE_ROWS
         case "halts":
             return now - keep.records_s, PRUNE_ROWS
+        case "suppressions":  # only what was not seen often enough: a suppression is kept until a person takes it back
+            return now - FORGET_S, PRUNE_ROWS
         case _:
             return now - keep.records_s, keep.records_min, PRUNE_ROWS
 

@@ -15,6 +15,7 @@ from typing import Any, Final, Literal, NamedTuple, TypeAlias
 import msgspec
 
 from pwmtad.adapters.store.retention import ENDED_HALTS_S, EVIDENCE_ROWS, EVIDENCE_S
+from pwmtad.adapters.store.suppression_rows import counting_arguments, sightings_of, suppression_rows
 from pwmtad.model.counters import (
     DAY_S,
     AttemptBucket,
@@ -38,6 +39,7 @@ from pwmtad.model.judgement import (
     StreamMemory,
 )
 from pwmtad.model.ledger import Commit, Ledger
+from pwmtad.model.listmonk import ListmonkMemory
 from pwmtad.model.names import Instant, QueueId
 from pwmtad.model.sources import Checkpoint
 
@@ -60,6 +62,8 @@ LOADED: Final = (
     "halts",
     "memories",
     "evidence",
+    "listmonk",
+    "suppressions",
 )
 """What a load reads; `load_NAME` is the statement."""
 
@@ -77,17 +81,19 @@ _encode_json = msgspec.json.Encoder(order="deterministic").encode
 _decode_checkpoint = msgspec.json.Decoder(Checkpoint).decode
 _decode_halt = msgspec.json.Decoder(Halt).decode
 _decode_memory = msgspec.json.Decoder(StreamMemory).decode
+_decode_listmonk = msgspec.json.Decoder(ListmonkMemory).decode
 _decode_lines = msgspec.json.Decoder(tuple[EvidenceLine, ...]).decode
 
 
 class Change(NamedTuple):
     """Rows for one table. `add` adds the counts of each row to the stored ones, `put` replaces, `append` has no key: the store
-    numbers the rows; `remove` has keys only.
+    numbers the rows; `remove` has keys only. Suppressions have verbs of their own: `reset` removes what is only counted yet,
+    `merge` adds to what is stored, `mark` notes what became of a report.
 
     `verb_table` is the statement's name.
     """
 
-    verb: Literal["add", "put", "append", "remove"]
+    verb: Literal["add", "put", "append", "remove", "reset", "merge", "mark"]
     table: str
     rows: list[Row]
 
@@ -137,6 +143,8 @@ def load_arguments(table: str, since: Instant) -> Row:
             return (since - ENDED_HALTS_S,)
         case "evidence":
             return (since - EVIDENCE_S, EVIDENCE_ROWS)
+        case "suppressions":
+            return counting_arguments(since)
         case _:
             return ()
 
@@ -158,6 +166,8 @@ def ledger_of(rows: Fetched) -> Ledger:
             halts=tuple(_decode_halt(state) for (state,) in rows["halts"]),
             memories={stream: _decode_memory(state) for stream, state in rows["memories"]},
             evidence=tuple(Evidence(*row) for row in rows["evidence"]),
+            listmonk={stream: _decode_listmonk(state) for stream, state in rows["listmonk"]},
+            counting=sightings_of(rows["suppressions"]),
         ),
     )
 
@@ -185,10 +195,14 @@ def records_of(rows: Iterable[Sequence[Any]]) -> list[Record]:
 
 def _judgement_changes(judged: JudgementDeltas) -> Iterable[Change]:
     memories = [(storable(stream), _state_text(memory)) for stream, memory in judged.memories.items()]
+    listmonk = [(storable(stream), _state_text(memory)) for stream, memory in judged.listmonk.items()]
     yield Change("put", "halts", [_halt_row(halt) for halt in judged.halts])
     yield Change("put", "memories", memories)
+    yield Change("put", "listmonk", listmonk)
     yield Change("append", "evidence", [_evidence_row(piece) for piece in judged.evidence])
     yield Change("append", "records", [_record_row(record) for record in judged.records])
+    for verb, rows in suppression_rows(judged.suppressions):
+        yield Change(verb, "suppressions", [tuple(map(_storable_cell, row)) for row in rows])
 
 
 def _halt_row(halt: Halt) -> Row:
@@ -230,6 +244,10 @@ def _storable_parts(value: Any) -> Any:
             return {storable(key): _storable_parts(item) for key, item in value.items()}
         case _:
             return value
+
+
+def _storable_cell(cell: Any) -> Any:
+    return storable(cell, MAX_TEXT_CHARS) if isinstance(cell, str) else cell
 
 
 def _open_row(queue_id: QueueId, message: OpenMessage) -> Row:

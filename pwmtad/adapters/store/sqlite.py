@@ -32,10 +32,12 @@ from pwmtad.adapters.store.rows import LOADED, Change, Row, ledger_of, load_argu
 from pwmtad.adapters.store.sql_files import statements
 from pwmtad.adapters.store.sqlite_errors import damaged
 from pwmtad.adapters.store.sqlite_file import StoreFile, reading
+from pwmtad.adapters.store.suppression_rows import query_arguments, suppressions_of
 from pwmtad.model.errors import StoreError
 from pwmtad.model.judgement import Record
 from pwmtad.model.ledger import Commit, Ledger
 from pwmtad.model.names import Instant
+from pwmtad.model.suppression import Suppression, SuppressionCount, SuppressionQuery
 
 BUSY_TIMEOUT_S: Final = 5.0
 """How long to wait for a lock of another process (a backup, a sqlite3 shell). The daemon's own lock keeps other daemons
@@ -99,6 +101,18 @@ class SqliteStore:
         """Return the newest `limit` records, oldest first; those of one halt if `halt_id` is given. Raises `StoreError`."""
         return await self._run(partial(self._records, limit, halt_id))
 
+    async def suppressions(self, query: SuppressionQuery) -> list[Suppression]:
+        """Return a page of suppressions in the order of their keys. Raises `StoreError`."""
+        return await self._run(partial(self._suppressions, *query_arguments(query)))
+
+    async def due_suppressions(self, stream: str, now: Instant, limit: int) -> list[Suppression]:
+        """Return what a stream's Listmonk is to be told now, what waits longest first. Raises `StoreError`."""
+        return await self._run(partial(self._suppressions, "due_suppressions", (stream, now, limit)))
+
+    async def count_suppressions(self) -> list[SuppressionCount]:
+        """Return how many rows there are of each sort. Raises `StoreError`."""
+        return await self._run(self._count_suppressions)
+
     async def roll_up(self, now: Instant) -> None:
         """Merge old buckets and drop what is too old, in steps between which commits get their turn. Raises `StoreError`."""
         for table in BUCKET_TABLES:
@@ -139,6 +153,17 @@ class SqliteStore:
     def _records(self, limit: int, halt_id: str | None) -> list[Record]:
         with self._opened().transaction("read records", begin="BEGIN") as connection:
             return _fetch_records(connection, self._statements, limit, halt_id)
+
+    def _suppressions(self, statement: str, arguments: Row) -> list[Suppression]:
+        with self._opened().transaction("read suppressions", begin="BEGIN") as connection:
+            try:
+                return suppressions_of(connection.execute(self._statements[statement], arguments))
+            except MsgspecError as error:
+                raise damaged(f"a stored suppression is not readable: {error}") from error
+
+    def _count_suppressions(self) -> list[SuppressionCount]:
+        with self._opened().transaction("count suppressions", begin="BEGIN") as connection:
+            return [SuppressionCount(*row) for row in connection.execute(self._statements["count_suppressions"])]
 
     def _commit(self, changes: list[Change]) -> None:
         if self._landed:

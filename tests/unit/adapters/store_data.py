@@ -35,6 +35,7 @@ from pwmtad.model.judgement import (
     StreamMemory,
 )
 from pwmtad.model.ledger import Commit, Ledger
+from pwmtad.model.listmonk import EngineSettings, HandWindow, Holding, ListmonkMemory, PausedCampaign, SendWindow, Writing
 from pwmtad.model.names import Instant, QueueId
 from pwmtad.model.sources import FileCheckpoint, JournalCheckpoint
 
@@ -103,10 +104,26 @@ def record(reason: str = "Gmail refuses mail", at: float = DAWN, **changes: Any)
     return replace(made, ends_at=at + 259_200, **changes)
 
 
+def listmonk(at: float = DAWN, *, name: str = "News of November", **changes: Any) -> ListmonkMemory:
+    """Return what is remembered of an instance with two paused campaigns and a change under way."""
+    before = EngineSettings(True, 10_000, 3600.0, 1000, "1h")
+    held = PausedCampaign(12, "0e2b9c5e-3b0f-4ba0-8f0b-5bb0a4a1f0a1", name, Holding.OURS, at, 93.5, at + 0.25, at + 5.25)
+    made = ListmonkMemory(
+        root_url="https://lists.example.org",
+        campaigns=(held, replace(held, id=14, holding=Holding.ASKED, first_at=None, last_at=None)),
+        window=SendWindow(2, 25),
+        per_hour=300,
+        hand=HandWindow(before, None),
+        writing=Writing(before, SendWindow(2, 172), 2, 50),
+    )
+    return replace(made, **changes)
+
+
 def full_judgement(at: float = DAWN) -> JudgementDeltas:
     """Return something of everything that is judged."""
     memory = StreamMemory(warmup_start=at, unknown=("log_silent",), told_until={"rate-limits": at + 60.5}, halted_since=at)
-    return JudgementDeltas((halt(at=at),), {"trucking": memory}, (piece(at), piece(at + 0.25)), (record(at=at),))
+    evidence, records = (piece(at), piece(at + 0.25)), (record(at=at),)
+    return JudgementDeltas((halt(at=at),), {"trucking": memory}, evidence, records, {"trucking": listmonk(at)})
 
 
 def full_commit(at: float = DAWN) -> Commit:
@@ -206,6 +223,7 @@ judgements = st.builds(
     memories=st.dictionaries(st.sampled_from(["trucking", "healthcare"]), memories),
     evidence=st.lists(st.builds(piece, moments, text=hostile_text, recipient_domain=hostile_text), max_size=4).map(tuple),
     records=st.lists(records, max_size=4).map(tuple),
+    listmonk=st.dictionaries(st.sampled_from(["trucking", "healthcare"]), st.builds(listmonk, moments, name=hostile_text)),
 )
 commits = st.builds(
     Commit,

@@ -64,7 +64,8 @@ async def test_everything_of_a_commit_is_there_after_a_restart(shelf: Shelf) -> 
     assert found.open_messages == given.open_put
     assert sorted(found.domains) == sorted(given.domains_put)
     assert found.meta == given.meta
-    assert found.judgement == JudgementState(given.judgement.halts, given.judgement.memories, given.judgement.evidence)
+    judged = given.judgement
+    assert found.judgement == JudgementState(judged.halts, judged.memories, judged.evidence, judged.listmonk)
 
 
 async def test_counts_are_added_and_the_rest_is_replaced(shelf: Shelf) -> None:

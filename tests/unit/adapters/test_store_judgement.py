@@ -29,7 +29,19 @@ from pwmtad.model.judgement import (
     StreamMemory,
 )
 from pwmtad.model.ledger import Commit
-from tests.unit.adapters.store_data import DAWN, Reader, Shelf, ended, full_commit, full_judgement, halt, piece, record
+from pwmtad.model.listmonk import ListmonkMemory
+from tests.unit.adapters.store_data import (
+    DAWN,
+    Reader,
+    Shelf,
+    ended,
+    full_commit,
+    full_judgement,
+    halt,
+    listmonk,
+    piece,
+    record,
+)
 
 EVIL = "a\0b\udc80c\u202e\U0001f4a3" + "x" * 5000
 
@@ -72,7 +84,7 @@ async def opened(shelf: Shelf) -> Opened:
 async def test_what_was_judged_is_there_after_a_restart(opened: Opened) -> None:
     given = full_judgement()
     await opened.commit(full_commit())
-    assert await opened.judgement() == JudgementState(given.halts, given.memories, given.evidence)
+    assert await opened.judgement() == JudgementState(given.halts, given.memories, given.evidence, given.listmonk)
     assert await opened.store.records(limit=10) == [replace(record(), id=1)]
     await opened.store.close()
 
@@ -111,6 +123,16 @@ async def test_memories_are_replaced_by_stream(opened: Opened) -> None:
     second = {"trucking": StreamMemory(pool_size=5, unknown=("a", "b"), told_until={"x": DAWN + 0.125})}
     await opened.commit(judged(memories=first), judged(memories=second))
     assert (await opened.judgement()).memories == {**first, **second}
+    await opened.store.close()
+
+
+async def test_what_was_done_to_listmonk_is_replaced_by_stream(opened: Opened) -> None:
+    await opened.commit(
+        Commit(at=DAWN, judgement=JudgementDeltas(listmonk={"trucking": listmonk(), "healthcare": ListmonkMemory()})),
+        Commit(at=DAWN, judgement=JudgementDeltas(listmonk={"trucking": listmonk(campaigns=(), writing=None)})),
+    )
+    found = (await opened.judgement()).listmonk
+    assert found == {"trucking": listmonk(campaigns=(), writing=None), "healthcare": ListmonkMemory()}
     await opened.store.close()
 
 
@@ -240,6 +262,8 @@ async def test_a_store_of_the_version_before_gets_its_new_tables_and_keeps_its_c
         "UPDATE halts SET state = '{'",
         "UPDATE halts SET state = '{\"id\": 1}'",
         "UPDATE stream_memories SET state = '[]'",
+        "UPDATE listmonk_memories SET state = '{'",
+        "UPDATE listmonk_memories SET state = replace(state, '\"rate\":2', '\"rate\":0')",
         "UPDATE records SET evidence = 'x'",
         "UPDATE records SET kind = 'nothing'",
     ],

@@ -16,9 +16,11 @@ from pwmtad.adapters.metrics import Metrics
 from pwmtad.cli import main
 from pwmtad.cli.report import render_report
 from pwmtad.cli.tables import make_console
+from pwmtad.core.audits import NO_ALTBODY
 from pwmtad.core.report import report_of, total_of
+from pwmtad.model.acting import Acting
 from pwmtad.model.counters import AttemptCounts, AttemptKey
-from pwmtad.model.state import MixRow, ReasonRow, State
+from pwmtad.model.state import Finding, Level, MixRow, ReasonRow, State
 from tests.tools.states import AT, sample_snapshot, sample_state
 
 
@@ -138,3 +140,22 @@ def test_without_a_daemon_the_exit_code_is_2(tmp_path: Path) -> None:
     result = _run("--socket", str(tmp_path / "none"))
     assert result.exit_code == 2
     assert "the daemon does not run there" in result.stderr
+
+
+def test_suppressions_and_audits_are_counted_by_stream_and_what_is_not_known_is_not_zero() -> None:
+    finding = Finding(Level.WARNING, NO_ALTBODY, "trucking: no plain text beside the HTML in campaign(s) 12 (News)", "trucking")
+    state = sample_state()
+    page = _words(_page(msgspec.structs.replace(state, findings=(*state.findings, finding))))
+    for words in (
+        "trucking 2,314 77 164 12 4 1",
+        "trucking 3 1 1 1,204 7%",
+        "healthcare ? ? ? ? ?",
+        "warning trucking: no plain text beside the HTML in campaign(s) 12 (News)",
+    ):
+        assert words in page
+
+
+def test_a_host_without_suppressions_and_audits_has_no_table_of_them() -> None:
+    page = _page(msgspec.structs.replace(sample_state(), acting=Acting()))
+    assert "Suppressions" not in page
+    assert "Campaigns" not in page

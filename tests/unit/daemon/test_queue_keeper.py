@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from pwmtad.model.judgement import RecordKind
 from tests.tools.judging import settings_of
 from tests.unit.daemon.acting_world import World
@@ -45,6 +47,29 @@ async def test_what_waits_comes_back_the_oldest_first_as_there_is_room() -> None
         await world.passes(every_s=60)
     assert order == sorted(order)
     assert len(order) == 1000
+
+
+async def test_mail_for_sites_that_are_down_does_not_keep_the_rest_on_hold() -> None:
+    world = await settled()
+    down = "connect to mx.example.net[192.0.2.1]:25: Connection refused"
+    world.postfix.queue_up(world.messages(1000))
+    await world.passes(2)
+    for queue_id in world.postfix.in_queue("deferred"):
+        world.postfix.entries[queue_id] = replace(world.postfix.entries[queue_id], delay_reason=down)
+    await world.passes(2, every_s=60)
+    assert len(world.postfix.in_queue("deferred")) == 500
+    assert len(world.postfix.in_queue("hold")) == 500
+
+
+async def test_nothing_expires_while_a_backlog_waits_on_hold_for_longer_than_a_day() -> None:
+    world = await settled()
+    world.postfix.values["maximal_queue_lifetime"] = "3d"
+    world.postfix.queue_up(world.messages(1000))  # the oldest is there for more than a day
+    await world.passes(4, every_s=61)
+    assert world.postfix.values["maximal_queue_lifetime"] == "100d"
+    world.postfix.entries.clear()
+    await world.passes(5, every_s=61)
+    assert world.postfix.values["maximal_queue_lifetime"] == "3d"
 
 
 async def test_nothing_comes_back_from_hold_during_a_halt() -> None:

@@ -81,6 +81,37 @@ ON CONFLICT (host, id) DO UPDATE SET
 INSERT INTO pwmtad.stream_memories (host, stream, state) VALUES ($1, $2, $3)
 ON CONFLICT (host, stream) DO UPDATE SET state = excluded.state;
 
+-- name: put_listmonk
+INSERT INTO pwmtad.listmonk_memories (host, stream, state) VALUES ($1, $2, $3)
+ON CONFLICT (host, stream) DO UPDATE SET state = excluded.state;
+
+-- name: remove_suppressions
+DELETE FROM pwmtad.suppressions WHERE host = $1 AND kind = $2 AND subject = $3 AND stream = $4 AND reply_class = $5;
+
+-- name: reset_suppressions
+DELETE FROM pwmtad.suppressions
+WHERE host = $1 AND kind = $2 AND subject = $3 AND stream = $4 AND reply_class = $5 AND suppressed_at IS NULL;
+
+-- name: merge_suppressions
+INSERT INTO pwmtad.suppressions AS stored (
+    host, kind, subject, stream, reply_class, domain, sightings, first_at, last_at, suppressed_at, seen, added_by, queue_id, egress,
+    operator, relay_host, rule, reply, state, tries, way, subscribers, problem, due_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, 'untold', 0, '', 0, '',
+    CASE WHEN $10::double precision IS NOT NULL THEN $9::double precision END)
+ON CONFLICT (host, kind, subject, stream, reply_class) DO UPDATE SET
+    sightings = stored.sightings + excluded.sightings, first_at = least(stored.first_at, excluded.first_at),
+    last_at = greatest(stored.last_at, excluded.last_at),
+    suppressed_at = coalesce(stored.suppressed_at, excluded.suppressed_at), seen = excluded.seen,
+    added_by = CASE excluded.added_by WHEN '' THEN stored.added_by ELSE excluded.added_by END,
+    queue_id = excluded.queue_id, egress = excluded.egress, operator = excluded.operator, relay_host = excluded.relay_host,
+    rule = excluded.rule, reply = excluded.reply,
+    due_at = CASE WHEN coalesce(stored.suppressed_at, excluded.suppressed_at) IS NOT NULL THEN excluded.last_at END;
+
+-- name: mark_suppressions
+UPDATE pwmtad.suppressions SET state = $6, told_at = $7, tries = $8, way = $9, verified_at = $10, subscribers = $11,
+    problem = $12, due_at = CASE WHEN last_at > $13::double precision THEN due_at ELSE $14::double precision END
+WHERE host = $1 AND kind = $2 AND subject = $3 AND stream = $4 AND reply_class = $5;
+
 -- name: append_evidence
 INSERT INTO pwmtad.evidence
     (host, at, stream, egress, operator, reply_class, rule, queue_id, recipient, recipient_domain, relay_host, reply)
@@ -137,10 +168,60 @@ ORDER BY started_at, id COLLATE "C";
 -- name: load_memories
 SELECT stream, state FROM pwmtad.stream_memories WHERE host = $1 ORDER BY stream COLLATE "C";
 
+-- name: load_listmonk
+SELECT stream, state FROM pwmtad.listmonk_memories WHERE host = $1 ORDER BY stream COLLATE "C";
+
 -- name: load_evidence
 SELECT at, stream, egress, operator, reply_class, rule, queue_id, recipient, recipient_domain, relay_host, reply
 FROM (SELECT * FROM pwmtad.evidence WHERE host = $1 AND at > $2 ORDER BY at DESC, id DESC LIMIT $3) AS newest
 ORDER BY at, id;
+
+-- name: load_suppressions
+SELECT * FROM (
+    SELECT kind, subject, stream, reply_class, domain, sightings, first_at, last_at, suppressed_at, seen, added_by, queue_id, egress,
+    operator, relay_host, rule, reply, state, told_at, tries, way, verified_at, subscribers, problem, due_at
+    FROM pwmtad.suppressions WHERE host = $1 AND suppressed_at IS NULL AND last_at > $2
+    ORDER BY last_at DESC, kind DESC, subject DESC, stream DESC, reply_class DESC LIMIT $3
+) AS newest ORDER BY last_at, kind, subject, stream, reply_class;
+
+-- name: list_suppressions
+SELECT kind, subject, stream, reply_class, domain, sightings, first_at, last_at, suppressed_at, seen, added_by, queue_id, egress,
+    operator, relay_host, rule, reply, state, told_at, tries, way, verified_at, subscribers, problem, due_at
+FROM pwmtad.suppressions
+WHERE host = $1 AND (kind, subject, stream, reply_class) > ($6::text, $7::text, $8::text, $9::text)
+  AND ($2::text IS NULL OR stream = $2) AND ($3::text IS NULL OR kind = $3) AND ($4::text IS NULL OR reply_class = $4)
+  AND ($5::boolean OR suppressed_at IS NOT NULL)
+ORDER BY kind, subject, stream, reply_class LIMIT $10;
+
+-- name: list_suppressions_of_subject
+SELECT kind, subject, stream, reply_class, domain, sightings, first_at, last_at, suppressed_at, seen, added_by, queue_id, egress,
+    operator, relay_host, rule, reply, state, told_at, tries, way, verified_at, subscribers, problem, due_at
+FROM pwmtad.suppressions
+WHERE host = $1 AND kind IN ('address', 'domain') AND subject = $2
+  AND (kind, subject, stream, reply_class) > ($7::text, $8::text, $9::text, $10::text)
+  AND ($3::text IS NULL OR stream = $3) AND ($4::text IS NULL OR kind = $4) AND ($5::text IS NULL OR reply_class = $5)
+  AND ($6::boolean OR suppressed_at IS NOT NULL)
+ORDER BY kind, subject, stream, reply_class LIMIT $11;
+
+-- name: list_suppressions_of_domain
+SELECT kind, subject, stream, reply_class, domain, sightings, first_at, last_at, suppressed_at, seen, added_by, queue_id, egress,
+    operator, relay_host, rule, reply, state, told_at, tries, way, verified_at, subscribers, problem, due_at
+FROM pwmtad.suppressions
+WHERE host = $1 AND domain = $2 AND (kind, subject, stream, reply_class) > ($7::text, $8::text, $9::text, $10::text)
+  AND ($3::text IS NULL OR stream = $3) AND ($4::text IS NULL OR kind = $4) AND ($5::text IS NULL OR reply_class = $5)
+  AND ($6::boolean OR suppressed_at IS NOT NULL)
+ORDER BY kind, subject, stream, reply_class LIMIT $11;
+
+-- name: due_suppressions
+SELECT kind, subject, stream, reply_class, domain, sightings, first_at, last_at, suppressed_at, seen, added_by, queue_id, egress,
+    operator, relay_host, rule, reply, state, told_at, tries, way, verified_at, subscribers, problem, due_at
+FROM pwmtad.suppressions WHERE host = $1 AND stream = $2 AND due_at <= $3
+ORDER BY due_at, kind, subject, stream, reply_class LIMIT $4;
+
+-- name: count_suppressions
+SELECT stream, kind, reply_class, CASE WHEN suppressed_at IS NULL THEN 'counting' ELSE state END AS state, count(*)
+FROM pwmtad.suppressions WHERE host = $1
+GROUP BY stream, kind, reply_class, 4 ORDER BY stream, kind, reply_class, 4;
 
 -- name: newest_records
 SELECT id, at, kind, stream, rule, reason, before, after, halt_id, ends_at, subject, evidence
@@ -211,6 +292,12 @@ DELETE FROM pwmtad.records WHERE id IN (
     SELECT id FROM pwmtad.records WHERE host = $1 AND at <= $2 AND id <= (
         SELECT id FROM pwmtad.records WHERE host = $1 ORDER BY id DESC LIMIT 1 OFFSET $3
     ) LIMIT $4
+);
+
+-- name: prune_suppressions
+DELETE FROM pwmtad.suppressions WHERE host = $1 AND (kind, subject, stream, reply_class) IN (
+    SELECT kind, subject, stream, reply_class FROM pwmtad.suppressions
+    WHERE host = $1 AND suppressed_at IS NULL AND last_at <= $2 LIMIT $3
 );
 
 -- name: has_schema

@@ -77,6 +77,35 @@ ON CONFLICT (id) DO UPDATE SET
 INSERT INTO stream_memories (stream, state) VALUES (?, ?)
 ON CONFLICT (stream) DO UPDATE SET state = excluded.state;
 
+-- name: put_listmonk
+INSERT INTO listmonk_memories (stream, state) VALUES (?, ?)
+ON CONFLICT (stream) DO UPDATE SET state = excluded.state;
+
+-- name: remove_suppressions
+DELETE FROM suppressions WHERE kind = ? AND subject = ? AND stream = ? AND reply_class = ?;
+
+-- name: reset_suppressions
+DELETE FROM suppressions WHERE kind = ? AND subject = ? AND stream = ? AND reply_class = ? AND suppressed_at IS NULL;
+
+-- name: merge_suppressions
+INSERT INTO suppressions (
+    kind, subject, stream, reply_class, domain, sightings, first_at, last_at, suppressed_at, seen, added_by, queue_id, egress,
+    operator, relay_host, rule, reply, state, tries, way, subscribers, problem, due_at)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, 'untold', 0, '', 0, '',
+    CASE WHEN ?9 IS NOT NULL THEN ?8 END)
+ON CONFLICT (kind, subject, stream, reply_class) DO UPDATE SET
+    sightings = sightings + excluded.sightings, first_at = min(first_at, excluded.first_at),
+    last_at = max(last_at, excluded.last_at), suppressed_at = coalesce(suppressed_at, excluded.suppressed_at),
+    seen = excluded.seen, added_by = CASE excluded.added_by WHEN '' THEN added_by ELSE excluded.added_by END,
+    queue_id = excluded.queue_id, egress = excluded.egress, operator = excluded.operator, relay_host = excluded.relay_host,
+    rule = excluded.rule, reply = excluded.reply,
+    due_at = CASE WHEN coalesce(suppressed_at, excluded.suppressed_at) IS NOT NULL THEN excluded.last_at END;
+
+-- name: mark_suppressions
+UPDATE suppressions SET state = ?5, told_at = ?6, tries = ?7, way = ?8, verified_at = ?9, subscribers = ?10, problem = ?11,
+    due_at = CASE WHEN last_at > ?12 THEN due_at ELSE ?13 END
+WHERE kind = ?1 AND subject = ?2 AND stream = ?3 AND reply_class = ?4;
+
 -- name: append_evidence
 INSERT INTO evidence
     (at, stream, egress, operator, reply_class, rule, queue_id, recipient, recipient_domain, relay_host, reply)
@@ -128,9 +157,56 @@ SELECT state FROM halts WHERE ended_at IS NULL OR ended_at > ? ORDER BY started_
 -- name: load_memories
 SELECT stream, state FROM stream_memories ORDER BY stream;
 
+-- name: load_listmonk
+SELECT stream, state FROM listmonk_memories ORDER BY stream;
+
 -- name: load_evidence
 SELECT at, stream, egress, operator, reply_class, rule, queue_id, recipient, recipient_domain, relay_host, reply
 FROM (SELECT * FROM evidence WHERE at > ? ORDER BY at DESC, id DESC LIMIT ?) ORDER BY at, id;
+
+-- name: load_suppressions
+SELECT * FROM (
+    SELECT kind, subject, stream, reply_class, domain, sightings, first_at, last_at, suppressed_at, seen, added_by, queue_id, egress,
+    operator, relay_host, rule, reply, state, told_at, tries, way, verified_at, subscribers, problem, due_at
+    FROM suppressions WHERE suppressed_at IS NULL AND last_at > ?
+    ORDER BY last_at DESC, kind DESC, subject DESC, stream DESC, reply_class DESC LIMIT ?
+) ORDER BY last_at, kind, subject, stream, reply_class;
+
+-- name: list_suppressions
+SELECT kind, subject, stream, reply_class, domain, sightings, first_at, last_at, suppressed_at, seen, added_by, queue_id, egress,
+    operator, relay_host, rule, reply, state, told_at, tries, way, verified_at, subscribers, problem, due_at
+FROM suppressions
+WHERE (kind, subject, stream, reply_class) > (?5, ?6, ?7, ?8) AND (?1 IS NULL OR stream = ?1) AND (?2 IS NULL OR kind = ?2)
+  AND (?3 IS NULL OR reply_class = ?3) AND (?4 OR suppressed_at IS NOT NULL)
+ORDER BY kind, subject, stream, reply_class LIMIT ?9;
+
+-- name: list_suppressions_of_subject
+SELECT kind, subject, stream, reply_class, domain, sightings, first_at, last_at, suppressed_at, seen, added_by, queue_id, egress,
+    operator, relay_host, rule, reply, state, told_at, tries, way, verified_at, subscribers, problem, due_at
+FROM suppressions
+WHERE kind IN ('address', 'domain') AND subject = ?1 AND (kind, subject, stream, reply_class) > (?6, ?7, ?8, ?9)
+  AND (?2 IS NULL OR stream = ?2) AND (?3 IS NULL OR kind = ?3) AND (?4 IS NULL OR reply_class = ?4)
+  AND (?5 OR suppressed_at IS NOT NULL)
+ORDER BY kind, subject, stream, reply_class LIMIT ?10;
+
+-- name: list_suppressions_of_domain
+SELECT kind, subject, stream, reply_class, domain, sightings, first_at, last_at, suppressed_at, seen, added_by, queue_id, egress,
+    operator, relay_host, rule, reply, state, told_at, tries, way, verified_at, subscribers, problem, due_at
+FROM suppressions
+WHERE domain = ?1 AND (kind, subject, stream, reply_class) > (?6, ?7, ?8, ?9)
+  AND (?2 IS NULL OR stream = ?2) AND (?3 IS NULL OR kind = ?3) AND (?4 IS NULL OR reply_class = ?4)
+  AND (?5 OR suppressed_at IS NOT NULL)
+ORDER BY kind, subject, stream, reply_class LIMIT ?10;
+
+-- name: due_suppressions
+SELECT kind, subject, stream, reply_class, domain, sightings, first_at, last_at, suppressed_at, seen, added_by, queue_id, egress,
+    operator, relay_host, rule, reply, state, told_at, tries, way, verified_at, subscribers, problem, due_at
+FROM suppressions WHERE stream = ? AND due_at <= ?
+ORDER BY due_at, kind, subject, stream, reply_class LIMIT ?;
+
+-- name: count_suppressions
+SELECT stream, kind, reply_class, CASE WHEN suppressed_at IS NULL THEN 'counting' ELSE state END AS state, count(*)
+FROM suppressions GROUP BY stream, kind, reply_class, 4 ORDER BY stream, kind, reply_class, 4;
 
 -- name: newest_records
 SELECT id, at, kind, stream, rule, reason, before, after, halt_id, ends_at, subject, evidence
@@ -191,4 +267,9 @@ DELETE FROM halts WHERE id IN (SELECT id FROM halts WHERE ended_at <= ? LIMIT ?)
 -- name: prune_records
 DELETE FROM records WHERE id IN (
     SELECT id FROM records WHERE at <= ? AND id <= (SELECT id FROM records ORDER BY id DESC LIMIT 1 OFFSET ?) LIMIT ?
+);
+
+-- name: prune_suppressions
+DELETE FROM suppressions WHERE (kind, subject, stream, reply_class) IN (
+    SELECT kind, subject, stream, reply_class FROM suppressions WHERE suppressed_at IS NULL AND last_at <= ? LIMIT ?
 );

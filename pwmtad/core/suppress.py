@@ -1,0 +1,257 @@
+"""Who is not to be mailed any more: counts what replies say about recipients until that is enough.
+
+Only what a rule calls the recipient's or its domain's own fault counts (`hard_bounce`, `mailbox_full`, `dead_domain`); what
+speaks of us never does, whatever its codes. An attempt speaks of its own recipient alone: a reply that names somebody else's
+address suppresses nobody. What is complete lives in the store; here is what is still counted, and what is to be stored next.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from itertools import islice
+from typing import Final, TypeVar
+
+from msgspec.structs import replace
+
+from pwmtad.config import SuppressionSettings
+from pwmtad.core.correlate import Classified
+from pwmtad.core.subjects import address_of
+from pwmtad.core.tally import Column
+from pwmtad.core.text import clean
+from pwmtad.model.counters import DAY_S
+from pwmtad.model.names import Instant, ReplyClass
+from pwmtad.model.suppression import (
+    MANUAL,
+    Grounds,
+    Mark,
+    Sighting,
+    SubjectKind,
+    SuppressionDeltas,
+    SuppressionKey,
+)
+
+FORGET_S: Final = 60 * DAY_S
+"""What was counted longer ago has nothing to do with today: two campaigns of a list that is mailed once a month. Own choice."""
+MAX_COUNTING: Final = 50_000
+"""Addresses and domains that are counted at once; the one seen longest ago goes first. About 20 MB. Own choice."""
+_MAX_DONE: Final = 10_000
+_DONE_S: Final = float(DAY_S)
+"""A domain that was suppressed is not counted again for so long: its queued messages are tried for days."""
+_BOUNCED: Final = frozenset({"bounced", "softbounce"})
+"""Postfix gave up, or would have without soft_bounce=yes. A 5xx greeting is deferred: it names nobody."""
+_REPLY_LIMIT: Final = 300
+_NAME_LIMIT: Final = 255
+_Value = TypeVar("_Value")
+
+
+class _Counting:
+    """What was not seen often enough yet, the newest at the end; and its subjects, for one look-up per mail that was taken."""
+
+    def __init__(self, rows: Iterable[Sighting]) -> None:
+        self._rows: dict[SuppressionKey, Sighting] = {}
+        self._subjects: dict[str, int] = {}
+        for row in rows:
+            self.put(row)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def names(self, address: str, domain: str) -> bool:
+        """Whether anything is counted about one of them."""
+        return address in self._subjects or domain in self._subjects
+
+    def pop(self, key: SuppressionKey) -> Sighting | None:
+        """Take it out, if it is there."""
+        row = self._rows.pop(key, None)
+        if row is not None:
+            left = self._subjects[key.subject] - 1
+            if left:
+                self._subjects[key.subject] = left
+            else:
+                del self._subjects[key.subject]
+        return row
+
+    def put(self, row: Sighting) -> None:
+        """Put one in that is not there; the one seen longest ago may go for it."""
+        self._rows[row.key] = row
+        self._subjects[row.key.subject] = self._subjects.get(row.key.subject, 0) + 1
+        for key in _too_many(self._rows, MAX_COUNTING):
+            self.pop(key)
+
+
+class SuppressionBook:
+    """Feed it attempts in the order of the log. Memory is bounded."""
+
+    def __init__(
+        self, settings: SuppressionSettings, own_domains: frozenset[str] = frozenset(), counting: Iterable[Sighting] = ()
+    ) -> None:
+        """`own_domains`: recipient domains of operators, which are never dead. `counting`: what the store has, oldest first."""
+        self._counting = _Counting(counting)
+        self._done: dict[SuppressionKey, Instant] = {}
+        self._removed: dict[SuppressionKey, None] = {}
+        self._reset: dict[SuppressionKey, None] = {}
+        self._sightings: dict[SuppressionKey, Sighting] = {}
+        self._marks: list[Mark] = []
+        self.reconfigure(settings, own_domains)
+
+    def reconfigure(self, settings: SuppressionSettings, own_domains: frozenset[str]) -> None:
+        """Take a reloaded configuration; what was counted stays."""
+        self._settings = settings
+        self._own_domains = own_domains
+
+    # -- feeding
+
+    def see(self, counted: Classified, at: Instant) -> None:
+        """Take an attempt that is no notification's."""
+        reply_class = counted.reply_class
+        if reply_class is None:
+            self._taken(counted)
+        elif not self._settings.keep:
+            return
+        elif reply_class is ReplyClass.HARD_BOUNCE:
+            if counted.attempt.status.lower() in _BOUNCED:
+                self._see_address(counted, at, "", 1)
+        elif reply_class is ReplyClass.MAILBOX_FULL:
+            if counted.column is Column.FIRST:
+                self._see_address(counted, at, _day(at), self._settings.mailbox_full_after)
+        elif reply_class is ReplyClass.DEAD_DOMAIN:
+            self._see_dead(counted, at)
+
+    def _see_dead(self, counted: Classified, at: Instant) -> None:
+        """Several recipients tell of the domain; of a recipient that is alone there, as many days."""
+        address = address_of(counted.attempt.recipient)
+        domain = address.rpartition("@")[2] if address is not None else ""
+        if not address or domain in self._own_domains:
+            return
+        needed = self._settings.dead_domain_after
+        self._count(_key(counted, SubjectKind.DOMAIN, domain), counted, at, _hashed(address), needed)
+        if counted.column is Column.FIRST:
+            self._see_address(counted, at, _day(at), needed)
+
+    def _see_address(self, counted: Classified, at: Instant, token: str, needed: int) -> None:
+        address = address_of(counted.attempt.recipient)
+        if address is not None:
+            self._count(_key(counted, SubjectKind.ADDRESS, address), counted, at, token, needed)
+
+    def _count(self, key: SuppressionKey, counted: Classified, at: Instant, token: str, needed: int) -> None:
+        """Count one sighting, unless `token` was counted already."""
+        done = self._done.get(key)
+        if done is not None and abs(at - done) < _DONE_S:
+            return
+        before = self._counting.pop(key)
+        seen = before.seen if before is not None and at - before.last_at <= FORGET_S else ()
+        if before is not None and token in seen:
+            self._counting.put(before)
+            return
+        seen = (*seen, token)
+        enough = len(seen) >= needed
+        sighting = Sighting(key, 1, at, at, at if enough else None, () if enough else seen, grounds=_grounds_of(counted))
+        self._note(sighting)
+        if not enough:
+            self._counting.put(sighting)
+        elif key.kind == SubjectKind.DOMAIN:
+            self._done[key] = at
+            for oldest in _too_many(self._done, _MAX_DONE):
+                del self._done[oldest]
+
+    def _taken(self, counted: Classified) -> None:
+        """Mail was taken: whatever was counted about this recipient or its domain is not so."""
+        address = counted.attempt.recipient.lower().rstrip(".")
+        domain = address.rpartition("@")[2]
+        if not self._counting.names(address, domain):
+            return
+        stream = counted.stream
+        for key in (
+            SuppressionKey(stream, SubjectKind.ADDRESS.value, address, ReplyClass.MAILBOX_FULL.value),
+            SuppressionKey(stream, SubjectKind.ADDRESS.value, address, ReplyClass.DEAD_DOMAIN.value),
+            SuppressionKey(stream, SubjectKind.DOMAIN.value, domain, ReplyClass.DEAD_DOMAIN.value),
+        ):
+            if self._counting.pop(key) is None:
+                continue
+            noted = self._sightings.get(key)
+            if noted is None or noted.suppressed_at is None:
+                self._sightings.pop(key, None)
+                self._reset[key] = None
+
+    # -- people and reports
+
+    def put(self, keys: Iterable[SuppressionKey], why: str, by: str, now: Instant) -> None:
+        """A person suppresses."""
+        for key in keys:
+            self._counting.pop(key)
+            grounds = Grounds(rule=MANUAL, reply=clean(why, _REPLY_LIMIT))
+            self._note(Sighting(key, 1, now, now, now, by=clean(by, _NAME_LIMIT), grounds=grounds))
+
+    def remove(self, keys: Iterable[SuppressionKey]) -> None:
+        """A person takes suppressions back: counting begins anew."""
+        for key in keys:
+            self._counting.pop(key)
+            for table in (self._done, self._reset, self._sightings):
+                table.pop(key, None)
+            self._removed[key] = None
+
+    def mark(self, marks: Iterable[Mark]) -> None:
+        """Note what became of reports."""
+        self._marks += marks
+
+    # -- store
+
+    @property
+    def has_deltas(self) -> bool:
+        """Whether a commit would write anything."""
+        return bool(self._removed or self._reset or self._sightings or self._marks)
+
+    def take_deltas(self) -> SuppressionDeltas:
+        """Return what changed since the last call."""
+        deltas = SuppressionDeltas(
+            tuple(self._removed), tuple(self._reset), tuple(self._sightings.values()), tuple(self._marks)
+        )
+        self._removed, self._reset, self._sightings, self._marks = {}, {}, {}, []
+        return deltas
+
+    def _note(self, sighting: Sighting) -> None:
+        """Add to what the next commit writes."""
+        key = sighting.key
+        before = self._sightings.get(key)
+        if before is not None:
+            sighting = replace(
+                sighting,
+                count=before.count + sighting.count,
+                first_at=min(before.first_at, sighting.first_at),
+                last_at=max(before.last_at, sighting.last_at),
+                suppressed_at=before.suppressed_at if before.suppressed_at is not None else sighting.suppressed_at,
+                by=sighting.by or before.by,
+            )
+        self._sightings[key] = sighting
+
+
+def _grounds_of(counted: Classified) -> Grounds:
+    attempt = counted.attempt
+    return Grounds(
+        queue_id=clean(attempt.queue_id, 30),
+        egress=counted.egress,
+        operator=counted.operator,
+        relay_host=clean(attempt.relay_host or "", _NAME_LIMIT),
+        rule=counted.rule or "",
+        reply=clean(attempt.text, _REPLY_LIMIT),
+    )
+
+
+def _day(at: Instant) -> str:
+    return str(int(at // DAY_S))
+
+
+def _hashed(address: str) -> str:
+    """Enough to count different ones; the addresses themselves are not what a domain is suppressed for."""
+    return hashlib.sha256(address.encode("utf-8", "replace")).hexdigest()[:16]
+
+
+def _key(counted: Classified, kind: SubjectKind, subject: str) -> SuppressionKey:
+    reply_class = counted.reply_class.value if counted.reply_class is not None else ""
+    return SuppressionKey(counted.stream, kind.value, subject, reply_class)
+
+
+def _too_many(table: dict[SuppressionKey, _Value], limit: int) -> list[SuppressionKey]:
+    """Return the oldest hundredth where there are too many: a dictionary that loses its first entry one by one searches."""
+    return list(islice(table, limit // 100)) if len(table) > limit else []
