@@ -96,7 +96,8 @@ def _await(belief: Belief, engine: EngineSettings, at: float) -> Belief:
         live=frozenset({engine}),
         restart=None,
         restarts=belief.restarts + 1,
-        waiting=dict.fromkeys(belief.waiting, -math.inf),  # nothing was in work, else there had been no restart
+        # Nothing was in work, else there had been no restart; what was paused since drains in the new process.
+        waiting={number: -math.inf if since <= restart.since else since for number, since in belief.waiting.items()},
     )
 
 

@@ -134,19 +134,19 @@ def drain_s(engine: EngineSettings | None) -> float:
 def assignments(stored: EngineSettings, window: SendWindow, batch_size: int) -> tuple[Assignment, ...]:
     """Return what differs, in an order of which no beginning is faster than both old and new.
 
-    The process may end after any of them, and the next one works with what is stored. The flag goes first: any limit is better
-    than none. Then the rate, if that makes it smaller; else the duration.
+    The process may end after any of them, and the next one works with what is stored. The batch goes first: a large one behind
+    a small rate would drain for weeks. Then the flag: any limit is better than none. Then the rate, if that makes it smaller;
+    else the duration.
     """
     flag: Assignment = (FLAG, True)
     rate: Assignment = (RATE, window.rate)
     duration: Assignment = (DURATION, go_text(window.duration_s))
-    order = [flag, rate, duration] if window.rate <= stored.rate else [flag, duration, rate]
+    batch: Assignment = (BATCH, batch_size)
+    order = [batch, flag, rate, duration] if window.rate <= stored.rate else [batch, flag, duration, rate]
     wrong = {
+        BATCH: stored.batch_size != batch_size,
         FLAG: not stored.limited,
         RATE: stored.rate != window.rate,
         DURATION: stored.duration_s != window.duration_s,
     }
-    found = [one for one in order if wrong[one[0]]]
-    if stored.batch_size != batch_size:
-        found.append((BATCH, batch_size))
-    return tuple(found)
+    return tuple(one for one in order if wrong[one[0]])

@@ -105,6 +105,8 @@ class Act:
         self._failures_in_row = 0
         self._applied: PostfixTarget | None = None
         self._written_at = float("-inf")
+        self._asked_at = float("-inf")
+        """When the helper was last told what Postfix should do."""
         self._urgent: dict[object, float] = {}
         """When each urgent reason was last acted on: somebody who undoes a halt every second gets no fight."""
 
@@ -214,10 +216,11 @@ class Act:
     def _is_due(self, steps: Steps) -> bool:
         """Whether to act now: what makes less at once, the rest some time after the last write; failures ever more rarely."""
         now, interval_s = self._monotonic(), self.settings.postfix.write_interval_s
-        if steps.target == self._applied and self.acting.postfix_running is not False:
-            return False
         if self._rests():
             return False
+        if steps.target == self._applied:
+            # That a stopped Postfix runs again is seen by applying, and by nothing else.
+            return self.acting.postfix_running is False and now - self._asked_at >= interval_s
         key = _urgent_key(steps)
         if key is not None and now - self._urgent.get(key, float("-inf")) >= interval_s:
             self._urgent = {old: at for old, at in self._urgent.items() if now - at < interval_s} | {key: now}
@@ -227,6 +230,7 @@ class Act:
     async def _carry_out(self, steps: Steps) -> None:
         await self._store_first()
         applied = await self._actor.apply(steps.target)
+        self._asked_at = self._monotonic()
         now = self._clock()
         self._guard.record(applied_records(applied, steps, now) if self._is_news(applied) else [])
         if applied.changes:

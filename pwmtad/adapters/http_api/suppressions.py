@@ -1,8 +1,8 @@
 """Suppressions on the Unix socket: they are recipients' addresses, so they are served nowhere else.
 
-    GET  /api/v1/suppressions           a page: ?subject=&domain=&stream=&kind=&class=&counting=1&limit=N&after= (four times)
-    POST /api/v1/suppressions           suppress: model/suppression.SuppressRequest
-    POST /api/v1/suppressions/removals  forget suppressions: UnsuppressRequest
+GET  /api/v1/suppressions           a page: ?subject=&domain=&stream=&kind=&class=&counting=1&limit=N&after= (four times)
+POST /api/v1/suppressions           suppress: model/suppression.SuppressRequest
+POST /api/v1/suppressions/removals  forget suppressions: UnsuppressRequest
 """
 
 from __future__ import annotations

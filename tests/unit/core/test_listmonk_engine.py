@@ -106,6 +106,13 @@ def test_a_restart_drains_every_campaign() -> None:
     assert see(belief, actual(campaign(12, "paused")), 7.0).waiting[12] == -math.inf
 
 
+def test_what_was_paused_since_the_restart_drains_in_the_new_process() -> None:
+    belief = miss(expect_restart(looked_at(actual(campaign(12))), 0.0))
+    belief = see(see(belief, actual(campaign(12)), 2.0), actual(campaign(12, "paused")), 2.5)
+    assert belief.restart is None
+    assert belief.waiting == {12: 2.5}
+
+
 # -- campaigns
 
 

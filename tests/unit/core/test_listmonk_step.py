@@ -167,7 +167,7 @@ def test_i10_a_fresh_installation_is_paused_first_and_set_then_and_never_to_0() 
     assert ids(next_step(view(running))) == [12]
     step = next_step(view(actual(campaign(12, "paused"), engine=FRESH)))
     assert isinstance(step, SetWindow)
-    assert step.changes == ((FLAG, True), (RATE, 2), (DURATION, "25s"), (BATCH, 2))
+    assert step.changes == ((BATCH, 2), (FLAG, True), (RATE, 2), (DURATION, "25s"))
 
 
 def test_a_window_that_is_too_large_is_not_written_again_at_once() -> None:

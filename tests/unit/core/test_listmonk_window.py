@@ -210,7 +210,7 @@ def test_whenever_the_process_ends_between_two_keys_it_is_no_faster_than_before_
 
 
 def test_only_what_differs_is_written_and_in_the_types_that_listmonk_has() -> None:
-    assert assignments(engine(limited=False), SendWindow(2, 25), 2) == ((FLAG, True), (RATE, 2), (DURATION, "25s"), (BATCH, 2))
+    assert assignments(engine(limited=False), SendWindow(2, 25), 2) == ((BATCH, 2), (FLAG, True), (RATE, 2), (DURATION, "25s"))
     assert assignments(engine(2, 25.0, batch=2), SendWindow(8, 10), 2) == ((DURATION, "10s"), (RATE, 8))
     assert assignments(engine(2, 25.0, batch=2), SendWindow(2, 25), 2) == ()
     assert assignments(engine(2, 3600.0, batch=2), SendWindow(2, 3600), 9) == ((BATCH, 9),)

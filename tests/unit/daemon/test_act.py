@@ -294,6 +294,33 @@ async def test_a_helper_that_does_not_answer_is_told_once_and_asked_ever_more_ra
     assert world.act.findings() == ()
 
 
+async def test_a_halt_does_not_wait_long_for_a_helper_that_was_away_for_long() -> None:
+    world = World()
+    await world.settle()
+    world.postfix.problem = "the helper does not answer"
+    world.postfix.stamp += 1
+    await world.passes(600)
+    assert world.act.acting.reachable is False
+    world.guard.halt("trucking", None, "a test", world.now)
+    await world.passes(20)
+    world.postfix.problem = None
+    await world.passes(6)
+    assert world.postfix.actual().paused_by != ""
+    assert world.act.acting.reachable is True
+
+
+async def test_a_helper_that_goes_away_in_the_middle_is_not_called_reachable() -> None:
+    world = await halted()
+    world.guard.release(world.run.halts()[0].id, "alice", world.now)
+    world.now += 61
+    await world.act.step()
+    world.guard.halt("trucking", None, "a test", world.now)
+    world.postfix.problem = "the helper does not answer"
+    await world.act.step()
+    assert world.act.acting.reachable is False
+    assert world.act.acting.postfix_running is True
+
+
 async def test_a_write_that_is_refused_is_recorded_once_and_tried_again() -> None:
     world = World()
     world.postfix.refuses = "main.cf is a symbolic link"
@@ -309,6 +336,11 @@ async def test_a_stopped_postfix_is_said_and_what_was_set_holds() -> None:
     world.postfix.running = False
     await world.passes(2)
     assert "postfix_stopped" in [finding.code for finding in world.act.findings()]
+    await world.passes(200)
+    assert "postfix_stopped" in [finding.code for finding in world.act.findings()]
+    world.postfix.running = True
+    await world.passes(61)
+    assert world.act.findings() == ()
 
 
 async def test_leaving_enforce_mode_changes_nothing_and_believes_nothing() -> None:
