@@ -226,7 +226,7 @@ def _set_pool(draft: Draft, stream: StreamTarget, main: MainCf, *, exempts: bool
     missing = sorted(set(stream.pool) - _bound(main))
     if missing and not stream.paused_by:
         return [
-            f"the pool is left as it is: {', '.join(missing)} is no smtp service with a smtp_bind_address in master.cf, and "
+            f"the pool is left as it is: {', '.join(missing)} is no smtp service with a bind address in master.cf, and "
             f"its share of the mail would be stuck or leave from another address"
         ]
     last = values.pause_table(stream.paused_by) if stream.paused_by else values.pool_table(stream.pool)
@@ -282,7 +282,7 @@ def _names(main: MainCf) -> set[str]:
 
 
 def _bound(main: MainCf) -> set[str]:
-    return {clone.name for clone in main.clones if clone.bind_address is not None}
+    return {clone.name for clone in main.clones if clone.bind_address is not None or clone.bind_address6 is not None}
 
 
 def _hidden_tables(value: str) -> tuple[str, ...]:

@@ -38,8 +38,6 @@ SET_MARK: Final = "set-by-pwmtad"
 WAITING_NAMES: Final = (SET_MARK, PAUSED_TRANSPORT, EXCLUDED_TRANSPORT)
 """Entries of defer_transports that name no service."""
 
-EXCLUDED_TEXT: Final = "kept out by pwmtad: excluded domain"
-
 _PAUSED_ID: Final = re.compile(r"[A-Za-z0-9_.-]{1,160}")
 _PAUSE: Final = re.compile(rf"static:\{{{PAUSED_TRANSPORT}:({_PAUSED_ID.pattern})\}}")
 _TIME: Final = re.compile(r"(\d{1,9})([smhdw]?)")

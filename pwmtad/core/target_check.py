@@ -37,12 +37,15 @@ def is_queue_id(text: str) -> bool:
     return _QUEUE_ID.fullmatch(text) is not None
 
 
-def refused_ids(queue_ids: Sequence[str]) -> str | None:
-    """Return why these queue ids are not taken, in words."""
+def usable_ids(queue_ids: Sequence[str]) -> tuple[tuple[str, ...], str | None]:
+    """Return those that are taken, each once, and why the others are not, in words: one that is odd must not keep a whole
+    backlog from being put on hold.
+    """
     if len(queue_ids) > MAX_QUEUE_IDS:
-        return f"more than {MAX_QUEUE_IDS} queue ids in one request"
+        return (), f"more than {MAX_QUEUE_IDS} queue ids in one request"
+    usable = tuple(one for one in dict.fromkeys(queue_ids) if is_queue_id(one))
     wrong = next((one for one in queue_ids if not is_queue_id(one)), None)
-    return None if wrong is None else f"not a queue id: {clean(wrong, 40)!r}"
+    return usable, None if wrong is None else f"left out what is no queue id, such as {clean(wrong, 40)!r}"
 
 
 def refused_target(target: PostfixTarget) -> str | None:

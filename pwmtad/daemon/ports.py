@@ -9,7 +9,6 @@ from pwmtad.model.judgement import Record
 from pwmtad.model.ledger import Commit, Ledger
 from pwmtad.model.names import Instant
 from pwmtad.model.sources import Batch, Checkpoint
-from pwmtad.model.suppression import Suppression, SuppressionCount, SuppressionQuery
 
 
 class LogSource(Protocol):
@@ -44,18 +43,6 @@ class Store(Protocol):
 
     async def records(self, *, limit: int, halt_id: str | None = None) -> list[Record]:
         """Return the newest `limit` records, oldest first; those of one halt if `halt_id` is given."""
-        ...
-
-    async def suppressions(self, query: SuppressionQuery) -> list[Suppression]:
-        """Return a page of suppressions in the order of (kind, subject, stream, class)."""
-        ...
-
-    async def due_suppressions(self, stream: str, now: Instant, limit: int) -> list[Suppression]:
-        """Return what a stream's Listmonk is to be told now, what waits longest first."""
-        ...
-
-    async def count_suppressions(self) -> list[SuppressionCount]:
-        """Return how many rows there are of each sort."""
         ...
 
     async def roll_up(self, now: Instant) -> None:

@@ -183,7 +183,7 @@ class Suppress:
             return
         try:
             due = await self._due()
-            if due:
+            if due and self._is_known:
                 await self._know()
                 self._busy = True
                 await self._tell_all(due)
@@ -198,6 +198,11 @@ class Suppress:
     @property
     def _enforcing(self) -> bool:
         return self.settings.mode == "enforce" and self.listmonk.suppress != "off"
+
+    @property
+    def _is_known(self) -> bool:
+        """Whether it is known which instance is meant: who looks at the campaigns notes its root URL first."""
+        return bool(self.listmonk.root_url or self._guard.listmonk(self.stream).root_url)
 
     @property
     def _way(self) -> Way:
@@ -223,9 +228,6 @@ class Suppress:
             self._bounces = found
             self._settings_due = self._monotonic() + _SETTINGS_S
         expected = self.listmonk.root_url or self._guard.listmonk(self.stream).root_url
-        if not expected:
-            self._settings_due = 0.0
-            raise _Stopped("which instance is meant is not known before its campaigns were looked at")
         if expected != self._bounces.root_url:
             self._settings_due = 0.0
             raise _Stopped(f"another instance answers at {self.listmonk.url}")

@@ -1,7 +1,7 @@
 """Suppressions: who is not to be mailed any more, on what grounds, and what became of telling Listmonk.
 
-Recipients are personal data. They are kept here because nothing else can keep mail from them, and nowhere else: not in logs,
-records or metrics.
+Recipients are personal data. They are stored because nothing else can keep mail from them; logs, records and metrics have no
+more of them than domains and numbers.
 """
 
 from __future__ import annotations

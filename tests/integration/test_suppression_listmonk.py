@@ -10,9 +10,10 @@ from typing import Any, Final
 
 import pytest
 
+from pwmtad.model.listmonk import ListmonkMemory
 from pwmtad.model.names import ReplyClass
 from pwmtad.model.suppression import MANUAL, ReportState, SuppressionKey
-from tests.integration.suppression_world import NAME, NOW, Suppressing, settings_for
+from tests.integration.suppression_world import NAME, NOW, ROOT_URL, Suppressing, settings_for
 from tests.tools.bounce_lines import ABOUT_US, attempt_line, shape_line, shapes, spread
 from tests.tools.judging import DAY
 from tests.tools.listmonk.faults import Fault, Kind
@@ -273,6 +274,26 @@ async def test_another_instance_behind_the_address_is_told_nothing(listmonk: Sta
         assert world.codes() == ["suppression_waits"]
         assert await world.blocklisted() == set()
         assert not any(asked.method in ("POST", "PUT") for asked in one.standin.truth.requests)
+
+
+async def test_before_it_is_known_which_instance_is_meant_nothing_is_told(listmonk: Starter, tmp_path: Path) -> None:
+    async with listmonk("6.2") as one:
+        settings = settings_for(one, tmp_path)
+        stream = settings.streams[NAME]
+        assert stream.listmonk is not None
+        table = stream.listmonk.model_copy(update={"root_url": None})
+        streams = {NAME: stream.model_copy(update={"listmonk": table})}
+        world = Suppressing(one, settings.model_copy(update={"streams": streams}), tmp_path)
+        await world.start()
+        await one.seeding.subscribers(emails=["r0@example.org"])
+        await world.read(hard("r0@example.org"))
+        await world.passes(3)
+        assert len(one.standin.truth.requests) == 0
+        assert world.codes() == []
+        world.guard.remember_listmonk(NAME, ListmonkMemory(root_url=ROOT_URL))
+        await world.settled()
+        assert await world.blocklisted() == {"r0@example.org"}
+        await world.stop()
 
 
 @pytest.mark.parametrize("table", [{"mode": "observe"}, {"listmonk": 'suppress = "off"'}])

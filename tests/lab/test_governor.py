@@ -20,6 +20,11 @@ _MESSAGES: Final = int(os.environ.get("GOVERNOR_MESSAGES", "5000"))
 _WATCHED_S: Final = 60
 
 
+def _active(lab: Lab) -> int:
+    """Return how many messages are in the active queue."""
+    return int(lab.run("find /var/spool/postfix/active -type f | wc -l").out)
+
+
 @pytest.mark.timeout(900)
 def test_i1_a_blast_on_day_0_leaves_no_faster_than_the_window_and_an_exempt_mail_behind_it_leaves_within_seconds(
     lab: Lab,
@@ -30,9 +35,14 @@ def test_i1_a_blast_on_day_0_leaves_no_faster_than_the_window_and_an_exempt_mail
     # A script on the host that nobody told of pwmtad, not Listmonk.
     domains = ["google.test", "yahoo.test", "hotmail.test"]
     job = lab.start_injecting(_MESSAGES, domains, client=world.LOCAL, sender="script@lab.test", connections=20)
-    taken = job.wait(600)
-    assert len(taken) == _MESSAGES
-    waits = [exempt_mail_leaves(lab, patience_s=60) for _ in range(3)]
+    most_active, waits = 0, []
+    while len(job.taken()) < _MESSAGES:
+        assert lab.state().at < began + 600, "Postfix takes it too slowly"
+        waits.append(exempt_mail_leaves(lab, patience_s=60))
+        most_active = max(most_active, _active(lab))
+        lab.pause(1)
+    taken = job.wait()
+    waits += [exempt_mail_leaves(lab, patience_s=60) for _ in range(3)]
     until("the backlog is on hold", lambda: acting(lab, "trucking").held_messages >= _MESSAGES - 150, patience_s=120)
     assert findings(lab, "backlog")
     until("it was watched", lambda: lab.state().at >= began + _WATCHED_S, patience_s=_WATCHED_S + 30)
@@ -40,8 +50,16 @@ def test_i1_a_blast_on_day_0_leaves_no_faster_than_the_window_and_an_exempt_mail
     ours = {message.id for message in taken}
     left = [attempt for attempt in lab.reached() if attempt.id in ours or attempt.egress in world.TRUCKING_EGRESSES]
     allowed = 3 * (int(seen_s) // rate_delay_s(3, 50) + 1)
-    tell(i1_injected=_MESSAGES, i1_watched_s=round(seen_s), i1_left=len(left), i1_governor_allows=allowed, i1_exempt_s=waits)
+    tell(
+        i1_injected=_MESSAGES,
+        i1_watched_s=round(seen_s),
+        i1_left=len(left),
+        i1_governor_allows=allowed,
+        i1_exempt_s=[min(waits), max(waits)],
+        i1_most_active=most_active,
+    )
     assert len(left) <= allowed
+    assert most_active < 20_000, "qmgr_message_active_limit: behind a full queue everybody's mail waits"
     assert max(waits) < 20
 
 

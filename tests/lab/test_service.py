@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import time
 from typing import Final
 
 import pytest
@@ -9,7 +11,7 @@ import pytest
 from tests.lab import world
 from tests.lab.configuration import PATH as CONFIG_PATH
 from tests.lab.lab import Lab
-from tests.lab.scenes import PROMPT, acting, begin, findings, halt, held, release, restarted, settled
+from tests.lab.scenes import PROMPT, acting, begin, findings, halt, held, release, restarted, settled, tell
 from tests.tools.daemon import until
 
 POOL: Final = "sender_dependent_default_transport_maps"
@@ -181,11 +183,11 @@ def test_a_change_of_main_cf_that_has_begun_is_carried_to_its_end_when_either_si
 
 
 @pytest.mark.timeout(200)
-def test_a_halt_while_postfix_is_stopped_holds_from_its_next_start(lab: Lab) -> None:
+def test_a_halt_while_postfix_is_stopped_holds_from_its_next_start_and_so_does_a_release(lab: Lab) -> None:
     begin(lab, **PROMPT)
     lab.run("postfix stop")
     halt_id = halt(lab)
-    until("it is said", lambda: findings(lab, "postfix_stopped"))
+    assert findings(lab, "postfix_stopped")
     assert PAUSE in lab.postconf(POOL)
     lab.run("postfix start")
     nothing_leaves(lab)
@@ -194,7 +196,17 @@ def test_a_halt_while_postfix_is_stopped_holds_from_its_next_start(lab: Lab) -> 
     lab.run("postfix start")
     taken = lab.inject(10, "google.test")
     until("mail leaves", lambda: {one.id for one in taken} <= {one.id for one in lab.delivered()})
-    until("nothing is stopped any more", lambda: not findings(lab, "postfix_stopped"), patience_s=90)
+
+
+def test_that_postfix_is_stopped_is_said_for_as_long_as_it_is(lab: Lab) -> None:
+    begin(lab, **PROMPT)
+    lab.run("postfix stop")
+    halt(lab)
+    ticks = lab.state().ticks
+    until("it was looked at again and again", lambda: lab.state().ticks > ticks + 5)
+    assert findings(lab, "postfix_stopped")
+    lab.run("postfix start")
+    until("it is not said any more", lambda: not findings(lab, "postfix_stopped"))
 
 
 @pytest.mark.timeout(200)
@@ -256,3 +268,120 @@ def test_restore_puts_everything_back_in_a_halt_with_a_backlog_on_hold(lab: Lab)
     assert ran.code == 0, ran
     until("all of it is delivered", lambda: lab.account(taken).delivered == 20)
     assert as_it_is(lab) == before
+
+
+# -- disks, stores, large queues
+
+
+@pytest.mark.timeout(200)
+def test_a_full_disk_under_main_cf_leaves_it_as_it_was_and_the_halt_follows_when_there_is_room(lab: Lab) -> None:
+    lab.run(
+        "cp -a /etc/postfix /tmp/postfix && mount -t tmpfs -o size=1m small /etc/postfix && cp -a /tmp/postfix/. /etc/postfix"
+    )
+    try:
+        begin(lab, **PROMPT)
+        lab.run("cat /dev/zero >/etc/postfix/filler", check=False)
+        before = lab.read("/etc/postfix/main.cf")
+        assert lab.pwmtad("halt", "trucking", "--why", "test").code == 0
+        until("it is stated", lambda: findings(lab, "postfix_not_as_it_should_be"))
+        assert "disk is full" in findings(lab, "postfix_not_as_it_should_be")[0].text
+        assert lab.pwmtad("status").code == 1
+        failures = lab.state().acting.failures
+        until("it is tried again", lambda: lab.state().acting.failures > failures, patience_s=60)
+        assert lab.read("/etc/postfix/main.cf") == before
+        lab.run("rm /etc/postfix/filler")
+        until("Postfix holds", lambda: held(lab), patience_s=60)
+        nothing_leaves(lab)
+    finally:
+        lab.run("systemctl stop pwmtad.service pwmtad-helper.socket pwmtad-helper.service; umount -l /etc/postfix", check=False)
+
+
+def test_a_store_that_is_deleted_in_a_halt_resumes_nothing(lab: Lab) -> None:
+    begin(lab, **PROMPT)
+    halts = {stream: halt(lab, stream) for stream in ("trucking", "healthcare")}
+    lab.run("rm -f /var/lib/pwmtad/pwmtad.db*")
+    restarted(lab, lab.kill_pwmtad)
+    until(
+        "the halts are adopted",
+        lambda: {(one.id, one.rule) for one in lab.state().halts} == {(i, "adopted") for i in halts.values()},
+    )
+    settled(lab)
+    assert {held(lab, stream) for stream in halts} == set(halts.values())
+    nothing_leaves(lab)
+    assert all(one.hold_until is None for one in lab.state().halts), "only a person lets them go"
+    for halt_id in halts.values():
+        release(lab, halt_id)
+
+
+def test_a_store_that_can_not_be_read_resumes_nothing_and_is_complained_of(lab: Lab) -> None:
+    begin(lab, **PROMPT)
+    halt(lab)
+    lab.stop_pwmtad()
+    lab.run("rm -f /var/lib/pwmtad/pwmtad.db-* && head -c 100000 /dev/urandom >/var/lib/pwmtad/pwmtad.db")
+    main_cf = lab.read("/etc/postfix/main.cf")
+    lab.run("systemctl start pwmtad.service", check=False)
+    until("it is complained of", lambda: "/var/lib/pwmtad/pwmtad.db" in lab.pwmtad_log())
+    assert lab.read("/etc/postfix/main.cf") == main_cf
+    nothing_leaves(lab)
+
+
+QUEUED: Final = int(os.environ.get("QUEUE_MESSAGES", "50000"))
+_CLONE: Final = f"""\
+import os, pathlib, shutil, sys, time
+digits = "0123456789BCDFGHJKLMNPQRSTVWXYZbcdfghjklmnpqrstvwxy"
+def base_51(number):
+    return (base_51(number // 51) if number >= 51 else "") + digits[number % 51]
+(first,) = [path for path in pathlib.Path("/var/spool/postfix/deferred").rglob("*") if path.is_file()]
+due_at = time.time() + 86400
+for number in range({QUEUED} - 1):
+    new = first.with_name("new")
+    shutil.copy(first, new)
+    found = os.stat(new)
+    os.chown(new, os.stat(first).st_uid, -1)
+    new.chmod(0o700)
+    os.utime(new, (due_at, due_at))
+    new.rename(first.with_name(first.name[:10] + "z" + base_51(found.st_ino)))
+"""
+"""Makes many of the one message that is deferred: named as Postfix names them (by inode), and not due before tomorrow."""
+
+
+@pytest.mark.timeout(400)
+def test_a_queue_of_fifty_thousand_is_listed_and_put_on_hold_while_ticks_and_a_halt_go_on(lab: Lab) -> None:
+    begin(lab, **PROMPT)
+    lab.inject(1, "down.test")
+    until("it is deferred", lambda: "status=deferred" in lab.mail_log())
+    lab.run(["/opt/pwmtad/bin/python3", "-c", _CLONE], timeout_s=120)
+    began, slowest, ticked, seen, halt_asked = time.monotonic(), 0.0, time.monotonic(), lab.state().ticks, 0.0
+    held_after, slowest_tick = 0.0, 0.0
+
+    while (on_hold := int(lab.run("find /var/spool/postfix/hold -type f | wc -l").out)) < QUEUED - 2 * 1000:
+        asked = time.monotonic()
+        state = lab.state()
+        now = time.monotonic()
+        slowest = max(slowest, now - asked)
+        if state.ticks != seen:
+            seen, ticked = state.ticks, now
+        slowest_tick = max(slowest_tick, now - ticked)
+        if not halt_asked and "postqueue" in lab.run("ps -eo comm").out:
+            halt_asked = time.monotonic()
+            assert lab.pwmtad("halt", "trucking", "--why", "test").code == 0
+        if halt_asked and not held_after and held(lab):
+            held_after = time.monotonic() - halt_asked
+        assert now - began < 300, f"only {on_hold} are on hold"
+    until("Postfix holds", lambda: held(lab))
+    assert halt_asked, "it was not halted while the queue was listed"
+    memory = {
+        unit: int(lab.run(f"grep VmHWM /proc/$(systemctl show -P MainPID {unit})/status").out.split()[1]) / 1024
+        for unit in ("pwmtad.service", "pwmtad-helper.service")
+    }
+    tell(
+        queue_messages=QUEUED,
+        queue_on_hold_after_s=time.monotonic() - began,
+        queue_slowest_answer_s=slowest,
+        queue_longest_between_ticks_s=slowest_tick,
+        queue_halt_while_listing_s=held_after,
+        queue_daemon_peak_mib=memory["pwmtad.service"],
+        queue_helper_peak_mib=memory["pwmtad-helper.service"],
+    )
+    assert slowest_tick < 10, "systemd's watchdog bites after 30 s without a tick"
+    assert len(lab.queue()) == QUEUED

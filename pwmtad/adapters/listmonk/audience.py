@@ -31,7 +31,7 @@ _PER_PAGE: Final = 50
 _ASKED_AT_ONCE: Final = 25
 _MAX_CONDITION: Final = 4000
 """Characters of a condition in a URL: proxies take 8 KiB of a request line, and quoting triples what is no letter."""
-_HARMLESS: Final = re.compile(r"[a-z0-9!#&'*+/=^_`{|}~.@-]{3,320}", re.ASCII)
+_HARMLESS: Final = re.compile(r"[a-z0-9!#&'+*/=^_`{|}~.@-]{3,320}", re.ASCII)
 """Of what an address may hold (RFC 5322 3.2.3) without `%`, `$` and `?`, which mean something to builders of statements."""
 _NAME_LIMIT: Final = 320
 

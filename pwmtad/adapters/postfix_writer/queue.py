@@ -17,7 +17,7 @@ from msgspec import Struct
 from pwmtad.adapters.postfix_writer.commands import Answer, Commands
 from pwmtad.adapters.postfix_writer.memory import Memory, StateError
 from pwmtad.core.queue_listing import QueueReader
-from pwmtad.core.target_check import refused_ids
+from pwmtad.core.target_check import usable_ids
 from pwmtad.model.target import QueueListing
 
 _MAX_ENTRIES: Final = 200_000
@@ -89,33 +89,33 @@ class HeldQueue:
 
     async def hold(self, queue_ids: Sequence[str]) -> str | None:
         """Put messages on hold; those that somebody else put there before do not become ours."""
-        refused = refused_ids(queue_ids)
-        if refused is not None or not queue_ids:
+        usable, refused = usable_ids(queue_ids)
+        if not usable:
             return refused
         async with self._lock:
             try:
                 held = await asyncio.to_thread(self._memory.held)
-                theirs = await asyncio.to_thread(_present, self._hold_directory, set(queue_ids) - held)
-                wanted = [one for one in dict.fromkeys(queue_ids) if one not in theirs]
+                theirs = await asyncio.to_thread(_present, self._hold_directory, set(usable) - held)
+                wanted = [one for one in usable if one not in theirs]
                 await asyncio.to_thread(self._memory.save_held, held.union(wanted))
             except StateError as error:
                 return str(error)
             answer = await self._postsuper("-h", wanted)
-            _log.info("messages_held", count=len(wanted), problem=answer.problem)
-            return answer.problem
+            _log.info("messages_held", count=len(wanted), problem=answer.problem or refused)
+            return answer.problem or refused
 
     async def unhold(self, queue_ids: Sequence[str]) -> str | None:
         """Let messages go that we hold, and have them tried soon."""
-        refused = refused_ids(queue_ids)
-        if refused is not None or not queue_ids:
+        usable, refused = usable_ids(queue_ids)
+        if not usable:
             return refused
         async with self._lock:
             try:
                 held = await asyncio.to_thread(self._memory.held)
-                problem = await self._let_go([one for one in dict.fromkeys(queue_ids) if one in held], held)
+                problem = await self._let_go([one for one in usable if one in held], held)
             except StateError as error:
                 return str(error)
-            return problem
+            return problem or refused
 
     async def let_go(self, *, release: bool) -> tuple[tuple[str, ...], str | None]:
         """Return what stays on hold, and what failed; with `release` all of ours is let go first."""

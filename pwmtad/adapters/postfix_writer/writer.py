@@ -133,7 +133,8 @@ class PostfixWriter:
         owned = self._record.owned(main)
         wanted = plan(main, owned)
         done = await self._write(main, owned, wanted, even_unremembered=even_unremembered)
-        problems, running, reloaded = [*_some(self._record.told_doubt()), *wanted.problems, *done.problems], True, False
+        problems = [*_some(self._record.told_doubt()), *wanted.problems, *done.problems]
+        running, reloaded = master_runs(self._queue_directory), False
         if done.owned.reload_due and (done.wrote or owned.reload_due):
             running, problem = await self._reload()
             reloaded = running and problem is None

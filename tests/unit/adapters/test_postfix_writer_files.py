@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import stat
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -263,7 +264,7 @@ async def test_a_command_that_nobody_waits_for_any_more_is_ended_with_all_it_sta
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        await until(lambda pids=pids: not any(_lives(pid) for pid in pids))
+        await until(partial(_all_gone, pids))
         _forget(tmp_path / "pids")
 
 
@@ -272,6 +273,10 @@ def _read(path: Path) -> str:
         return path.read_text()
     except FileNotFoundError:
         return ""
+
+
+def _all_gone(pids: list[int]) -> bool:
+    return not any(_lives(pid) for pid in pids)
 
 
 def _forget(path: Path) -> None:

@@ -18,6 +18,7 @@ from pwmtad.model.counters import DAY_S, OpenMessage
 from pwmtad.model.judgement import JudgementDeltas, RecordKind
 from pwmtad.model.ledger import Commit
 from pwmtad.model.names import QueueId
+from pwmtad.model.suppression import Sighting, SuppressionDeltas, SuppressionKey
 from tests.unit.adapters.store_data import DAWN, GOOGLE, LINE, attempts, full_commit, record
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "store.md"
@@ -74,7 +75,9 @@ async def test_the_questions_in_the_document_have_their_answers(tmp_path: Path) 
         record("the third block", DAWN + 11_579.5, evidence=(LINE, LINE)),
     ]
     night += [record("another kind", DAWN + 11_530, kind=RecordKind.FREEZE), record("a minute late", DAWN + 11_580)]
-    await store.commit(Commit(at=DAWN, judgement=JudgementDeltas(records=tuple(night))))
+    gone = Sighting(SuppressionKey("trucking", "address", "gone@example.org", "hard_bounce"), 1, DAWN, DAWN, DAWN)
+    judged = JudgementDeltas(records=tuple(night), suppressions=SuppressionDeltas(sightings=(gone,)))
+    await store.commit(Commit(at=DAWN, judgement=judged))
     questions = re.findall(r"```sql\n-- (.*?)\n(.*?)```", DOCUMENT.read_text("utf-8"), re.DOTALL)
     answers = {title: query(path, sql.replace("'now'", "'2023-11-15 12:00:00'")) for title, sql in questions}
     await store.close()

@@ -10,11 +10,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import astuple, replace
 
-from pwmtad.adapters.store import MemoryStore, SqliteStore
+from pwmtad.adapters.store import MemoryStore, SqliteStore, Store
 from pwmtad.adapters.store.rows import changes_of
 from pwmtad.adapters.store.sql_files import Dialect, statements
 from pwmtad.core.suppress import FORGET_S, MAX_COUNTING
-from pwmtad.daemon import ports
 from pwmtad.model.counters import DAY_S
 from pwmtad.model.judgement import JudgementDeltas
 from pwmtad.model.ledger import Commit
@@ -59,11 +58,11 @@ def mark(about: SuppressionKey | None = None, *, seen_at: float = DAWN, due_at: 
     return Mark(about or key(), seen_at, Report(**told), due_at)
 
 
-async def all_of(store: ports.Store, **query: Any) -> list[Suppression]:
+async def all_of(store: Store, **query: Any) -> list[Suppression]:
     return await store.suppressions(SuppressionQuery(**{"counting": True, **query}))
 
 
-async def one_of(store: ports.Store) -> Suppression:
+async def one_of(store: Store) -> Suppression:
     (found,) = await all_of(store)
     return found
 
@@ -76,13 +75,13 @@ async def store(shelf: Shelf) -> Any:
     await opened.close()
 
 
-async def test_a_suppression_comes_back_with_its_grounds(store: ports.Store) -> None:
+async def test_a_suppression_comes_back_with_its_grounds(store: Store) -> None:
     await store.commit(seen(sighting(by="alice")))
     found = await one_of(store)
     assert found == Suppression(key(), 1, DAWN, DAWN, DAWN, "alice", GROUNDS, Report(), DAWN)
 
 
-async def test_the_same_again_is_added_and_its_newest_grounds_are_kept(store: ports.Store) -> None:
+async def test_the_same_again_is_added_and_its_newest_grounds_are_kept(store: Store) -> None:
     later = replace(GROUNDS, queue_id="4Zy2", reply="550 5.1.1 gone")
     await store.commit(seen(sighting(by="alice")))
     await store.commit(seen(sighting(at=DAWN + 60, grounds=later), sighting(key("other@example.org"))))
@@ -92,7 +91,7 @@ async def test_the_same_again_is_added_and_its_newest_grounds_are_kept(store: po
     assert (found.suppressed_at, found.by, found.grounds) == (DAWN, "alice", GROUNDS)
 
 
-async def test_what_is_counted_is_loaded_by_the_next_run_and_is_due_only_when_it_is_enough(store: ports.Store) -> None:
+async def test_what_is_counted_is_loaded_by_the_next_run_and_is_due_only_when_it_is_enough(store: Store) -> None:
     about = key(reply_class="mailbox_full")
     await store.commit(seen(sighting(about, enough=False, seen=("19676",))))
     await store.commit(seen(sighting(about, DAWN + DAY_S, enough=False, seen=("19676", "19677")), sighting()))
@@ -105,7 +104,7 @@ async def test_what_is_counted_is_loaded_by_the_next_run_and_is_due_only_when_it
     assert [row.key for row in await store.due_suppressions("trucking", DAWN + 2 * DAY_S, 10)] == [key(), about]
 
 
-async def test_counting_is_loaded_with_the_newest_last_and_not_for_ever(store: ports.Store) -> None:
+async def test_counting_is_loaded_with_the_newest_last_and_not_for_ever(store: Store) -> None:
     names = ["c@example.org", "a@example.org", "b@example.org"]
     rows = [sighting(key(name, "mailbox_full"), DAWN + n, enough=False) for n, name in enumerate(names)]
     await store.commit(seen(*reversed(rows), sighting(key("old@example.org", "mailbox_full"), DAWN - FORGET_S, enough=False)))
@@ -113,7 +112,7 @@ async def test_counting_is_loaded_with_the_newest_last_and_not_for_ever(store: p
     assert MAX_COUNTING > 3
 
 
-async def test_a_reset_forgets_what_is_counted_and_never_what_is_suppressed(store: ports.Store) -> None:
+async def test_a_reset_forgets_what_is_counted_and_never_what_is_suppressed(store: Store) -> None:
     full, hard = key(reply_class="mailbox_full"), key()
     await store.commit(seen(sighting(full, enough=False), sighting(hard)))
     await store.commit(deltas(reset=(full, hard), sightings=(sighting(key("dead.example", "dead_domain"), enough=False),)))
@@ -122,7 +121,7 @@ async def test_a_reset_forgets_what_is_counted_and_never_what_is_suppressed(stor
     assert [row.seen for row in (await store.load(0)).judgement.counting if row.key == full] == [("1",)]
 
 
-async def test_what_a_person_removed_is_gone_and_may_come_again(store: ports.Store) -> None:
+async def test_what_a_person_removed_is_gone_and_may_come_again(store: Store) -> None:
     await store.commit(seen(sighting(), sighting(at=DAWN + 1)))
     await store.commit(deltas(marks=(mark(seen_at=DAWN + 1),)))
     await store.commit(deltas(removed=(key(), key("never@example.org"))))
@@ -132,7 +131,7 @@ async def test_what_a_person_removed_is_gone_and_may_come_again(store: ports.Sto
     assert (found.count, found.first_at, found.report.state, found.due_at) == (1, DAWN + 9, ReportState.UNTOLD, DAWN + 9)
 
 
-async def test_a_mark_tells_what_became_of_a_report_and_when_to_look_again(store: ports.Store) -> None:
+async def test_a_mark_tells_what_became_of_a_report_and_when_to_look_again(store: Store) -> None:
     await store.commit(seen(sighting()))
     sent = mark(due_at=DAWN + 30, state=ReportState.SENT, verified_at=None, tries=0)
     await store.commit(deltas(marks=(sent, mark(key("nobody@example.org")))))
@@ -146,7 +145,7 @@ async def test_a_mark_tells_what_became_of_a_report_and_when_to_look_again(store
     assert await store.due_suppressions("trucking", DAWN + DAY_S, 10) == []
 
 
-async def test_what_was_seen_since_the_report_is_due_again(store: ports.Store) -> None:
+async def test_what_was_seen_since_the_report_is_due_again(store: Store) -> None:
     await store.commit(seen(sighting()))
     await store.commit(seen(sighting(at=DAWN + 5)))
     await store.commit(deltas(marks=(mark(seen_at=DAWN),)))
@@ -159,7 +158,7 @@ async def test_what_was_seen_since_the_report_is_due_again(store: ports.Store) -
     assert (found.report.state, found.due_at) == (ReportState.VERIFIED, DAWN + 60)
 
 
-async def test_streams_are_told_apart_and_the_longest_waiting_comes_first(store: ports.Store) -> None:
+async def test_streams_are_told_apart_and_the_longest_waiting_comes_first(store: Store) -> None:
     rows = [sighting(key(f"r{n}@example.org"), DAWN - n) for n in range(5)]
     await store.commit(seen(*rows, sighting(key(stream="healthcare"))))
     due = await store.due_suppressions("trucking", DAWN, 3)
@@ -167,7 +166,7 @@ async def test_streams_are_told_apart_and_the_longest_waiting_comes_first(store:
     assert [row.key.stream for row in await store.due_suppressions("healthcare", DAWN, 3)] == ["healthcare"]
 
 
-async def test_rows_are_found_by_subject_by_domain_and_by_everything_else(store: ports.Store) -> None:
+async def test_rows_are_found_by_subject_by_domain_and_by_everything_else(store: Store) -> None:
     rows = [
         sighting(key("a@example.org")),
         sighting(key("b@example.org", "mailbox_full")),
@@ -195,7 +194,7 @@ async def test_rows_are_found_by_subject_by_domain_and_by_everything_else(store:
     assert await subjects(stream="healthcare") == ["a@example.org h", "c@sub.example.org h"]
 
 
-async def pages(store: ports.Store, limit: int, **query: Any) -> list[Suppression]:
+async def pages(store: Store, limit: int, **query: Any) -> list[Suppression]:
     found: list[Suppression] = []
     after = None
     while True:
@@ -207,7 +206,7 @@ async def pages(store: ports.Store, limit: int, **query: Any) -> list[Suppressio
         after = (kind, subject, stream, reply_class)
 
 
-async def test_pages_hold_every_row_once_in_the_order_of_bytes(store: ports.Store) -> None:
+async def test_pages_hold_every_row_once_in_the_order_of_bytes(store: Store) -> None:
     names = [
         "b@example.org",
         "a-b@example.org",
@@ -226,7 +225,7 @@ async def test_pages_hold_every_row_once_in_the_order_of_bytes(store: ports.Stor
         assert await pages(store, limit, domain="example.org") == whole
 
 
-async def test_rows_are_counted_by_sort(store: ports.Store) -> None:
+async def test_rows_are_counted_by_sort(store: Store) -> None:
     await store.commit(seen(*(sighting(key(f"r{n}@example.org")) for n in range(4)), sighting(key(stream="healthcare"))))
     await store.commit(seen(sighting(key("x.example", "dead_domain"), enough=False), sighting(key("y.example", "dead_domain"))))
     await store.commit(deltas(marks=(mark(key("r1@example.org")), mark(key("r2@example.org"), state=ReportState.UNKNOWN))))
@@ -240,7 +239,7 @@ async def test_rows_are_counted_by_sort(store: ports.Store) -> None:
     ]
 
 
-async def test_the_roll_up_drops_what_was_counted_long_ago_and_keeps_suppressions_for_good(store: ports.Store) -> None:
+async def test_the_roll_up_drops_what_was_counted_long_ago_and_keeps_suppressions_for_good(store: Store) -> None:
     old, new = key("old@example.org", "mailbox_full"), key("new@example.org", "mailbox_full")
     await store.commit(seen(sighting(old, enough=False), sighting(new, DAWN + DAY_S, enough=False), sighting()))
     await store.roll_up(DAWN + FORGET_S)
@@ -249,7 +248,7 @@ async def test_the_roll_up_drops_what_was_counted_long_ago_and_keeps_suppression
     assert [row.key for row in await all_of(store)] == [key()]
 
 
-async def test_hostile_and_endless_text_is_cut_and_the_commit_goes_on(store: ports.Store) -> None:
+async def test_hostile_and_endless_text_is_cut_and_the_commit_goes_on(store: Store) -> None:
     grounds = Grounds(EVIL, EVIL, EVIL, EVIL, EVIL, EVIL)
     await store.commit(seen(sighting(key(EVIL), by=EVIL, grounds=grounds)))
     await store.commit(deltas(marks=(mark(key(EVIL), problem=EVIL),)))
@@ -258,7 +257,7 @@ async def test_hostile_and_endless_text_is_cut_and_the_commit_goes_on(store: por
     assert len(found.grounds.reply) <= 2000
 
 
-async def test_a_hundred_recipients_of_a_domain_fit(store: ports.Store) -> None:
+async def test_a_hundred_recipients_of_a_domain_fit(store: Store) -> None:
     tokens = tuple(f"{n:016x}" for n in range(100))
     await store.commit(seen(sighting(key("dead.example", "dead_domain"), enough=False, seen=tokens)))
     (found,) = (await store.load(DAWN)).judgement.counting
@@ -274,7 +273,7 @@ def test_every_change_and_every_question_has_its_statement(dialect: Dialect) -> 
     assert {*changes, *(name.format("suppressions") for name in questions)} <= statements(dialect).keys()
 
 
-async def test_a_commit_with_everything_takes_suppressions_along(store: ports.Store) -> None:
+async def test_a_commit_with_everything_takes_suppressions_along(store: Store) -> None:
     commit = full_commit()
     judged = replace(commit.judgement, suppressions=SuppressionDeltas(sightings=(sighting(),)))
     await store.commit(replace(commit, judgement=judged))

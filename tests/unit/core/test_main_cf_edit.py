@@ -103,8 +103,15 @@ def test_a_pool_member_that_could_not_send_as_it_should_leaves_the_pool_as_it_is
     world = World.of({values.POOL: "randmap:{out05}"})
     world.clones = clones
     wanted = world.apply(_target())
-    assert "out06 is no smtp service with a smtp_bind_address in master.cf" in wanted.problems[0]
+    assert "out06 is no smtp service with a bind address in master.cf" in wanted.problems[0]
     assert world.present == {values.POOL: "randmap:{out05}"}
+
+
+def test_an_egress_with_an_ipv6_address_alone_may_be_in_the_pool() -> None:
+    world = World()
+    world.clones = (Clone("out05", bind_address6="2001:db8::5"), Clone("out06", bind_address6="2001:db8::6"))
+    assert world.apply(_target()).problems == ()
+    assert world.present == {values.POOL: "randmap:{out05,out06}"}
 
 
 def test_a_service_that_is_no_smtp_client_is_left_alone() -> None:

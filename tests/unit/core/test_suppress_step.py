@@ -19,6 +19,7 @@ from pwmtad.core.suppress_step import (
     next_step,
     report_of,
     told,
+    unasked,
     way_for,
 )
 from pwmtad.model.audience import BounceSettings, DomainFound, Subscriber
@@ -286,3 +287,9 @@ def test_a_subscriber_is_told_of_at_most_twice_a_day_and_ends_settled(
     assert reports <= 2
     if all(outcome is not Outcome.NOT_SENT for outcome in outcomes):
         assert one.report.state in (ReportState.VERIFIED, ReportState.FAILED)
+
+
+def test_what_can_not_be_asked_for_is_a_failure_that_says_what_to_do() -> None:
+    mark = unasked(row("weird%@example.org"), NOW)
+    assert (mark.report.state, mark.due_at) == (ReportState.FAILED, NOW + DAY)
+    assert "database_url" in mark.report.problem

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pwmtad.core.target_check import MAX_QUEUE_IDS, is_queue_id, refused_ids, refused_target
+from pwmtad.core.target_check import MAX_QUEUE_IDS, is_queue_id, refused_target, usable_ids
 from pwmtad.model.target import PostfixTarget, StreamTarget
 
 _EGRESSES = ("out05", "out06")
@@ -85,10 +87,28 @@ def test_a_refusal_shows_no_control_characters(name: str) -> None:
     assert refusal is None or refusal.isprintable()
 
 
-@pytest.mark.parametrize("queue_id", ["4jYb0p31NFz1SDl6", "4jYZrb5gVLz1SCH8", "731D420C053", "00D5A76", "A" * 12])
+_SAFE: Final = "0123456789BCDFGHJKLMNPQRSTVWXYZbcdfghjklmnpqrstvwxyz"
+"""Postfix's safe alphabet (safe_ultostr.c); the inode is written in base 51, without its last letter."""
+
+
+def _safe(number: int, base: int, width: int) -> str:
+    digits = ""
+    while number:
+        number, digit = divmod(number, base)
+        digits = _SAFE[digit] + digits
+    return digits.rjust(width, "0")
+
+
+@given(st.integers(1_000_000_000, 4_000_000_000), st.integers(0, 999_999), st.integers(1, 2**63))
+def test_every_queue_id_that_postfix_can_make_is_taken(seconds: int, micros: int, inode: int) -> None:
+    assert is_queue_id(f"{_safe(seconds, 52, 6)}{_safe(micros, 52, 4)}z{_safe(inode, 51, 1)}")
+    assert is_queue_id(f"{micros:05X}{inode:X}")
+
+
+@pytest.mark.parametrize("queue_id", ["4jYb0p31NFz1SDl6", "4jYcCF1SDFz26Z", "731D420C053", "00D5A76", "A" * 12])
 def test_queue_ids_of_both_shapes_are_taken(queue_id: str) -> None:
     assert is_queue_id(queue_id)
-    assert refused_ids([queue_id]) is None
+    assert usable_ids([queue_id, queue_id]) == ((queue_id,), None)
 
 
 _BAD_IDS = ["ALL", "-", "", "deferred", "4jYb", "../x", "4jYS5G4dRNzJB4C\n", "a1b2c3d4", "4jYa5G4dRNzJB4C", "A" * 31, "NOQUEUE",
@@ -96,11 +116,15 @@ _BAD_IDS = ["ALL", "-", "", "deferred", "4jYb", "../x", "4jYS5G4dRNzJB4C\n", "a1
 
 
 @pytest.mark.parametrize("queue_id", _BAD_IDS)
-def test_what_is_no_queue_id_is_refused(queue_id: str) -> None:
+def test_what_is_no_queue_id_is_left_out_and_told_and_the_others_are_taken(queue_id: str) -> None:
     assert not is_queue_id(queue_id)
-    assert refused_ids([queue_id]) is not None
+    usable, problem = usable_ids([queue_id, "731D420C053"])
+    assert usable == ("731D420C053",)
+    assert "left out what is no queue id" in (problem or "")
 
 
 def test_the_number_of_queue_ids_is_bounded() -> None:
-    assert refused_ids(["731D420C053"] * MAX_QUEUE_IDS) is None
-    assert refused_ids(["731D420C053"] * (MAX_QUEUE_IDS + 1)) is not None
+    assert usable_ids(["731D420C053"] * MAX_QUEUE_IDS) == (("731D420C053",), None)
+    usable, problem = usable_ids(["731D420C053"] * (MAX_QUEUE_IDS + 1))
+    assert usable == ()
+    assert problem is not None

@@ -1,4 +1,7 @@
-"""Thirty days of warmup in simulated time: the stand-in's engine, the judgement and what acts, with accidents at random."""
+"""Thirty days of warmup in simulated time: the stand-in's engine, the judgement and what acts, with accidents at random.
+
+A Listmonk that sends on while it can't be asked is none of them: there only Postfix can hold, and does.
+"""
 
 from __future__ import annotations
 
@@ -24,13 +27,13 @@ from pwmtad.model.listmonk import (
     Traits,
     Trouble,
 )
-from tests.tools.judging import DAY, HOUR, START, Run, attempt, settings_of
+from tests.tools.judging import DAY, EGRESSES, HOUR, START, Run, attempt, settings_of
 from tests.tools.listmonk.simulated import SimulatedListmonk, run_virtually
 from tests.unit.daemon.listmonk_world import NAME, TABLE
 
 LADDER = ((0, 50), (2, 150), (4, 250), (7, 300))
 CEILING = 4000
-CALM_S, BUSY_S = 15.0, 1.0
+CALM_S, BUSY_S = 20.0, 4.0
 """Between two passes: fewer than the daemon makes, so worse."""
 
 
@@ -96,7 +99,7 @@ class Month:
 
     def __init__(self, version: str, seed: int) -> None:
         self.chance = Random(seed)
-        self.settings = settings_of(more=TABLE, ceiling=CEILING).model_copy(update={"mode": "enforce"})
+        self.settings = settings_of(egresses=EGRESSES[:3], more=TABLE, ceiling=CEILING).model_copy(update={"mode": "enforce"})
         self.run = Run(settings=self.settings)
         fresh: dict[str, Any] = {
             FLAG: False, RATE: 10_000, DURATION: "1h", BATCH: 1000, "app.concurrency": 10, "app.message_rate": 10,
@@ -131,7 +134,6 @@ class Month:
 
     async def tick(self) -> float:
         """One pass of the daemon; return how long it may sleep."""
-        self.run.commit()  # as the daemon does once a second
         self.count()
         self.run.look(self.now())
         desired = next(one for one in self.run.guard.desired(self.now()) if one.stream == NAME)
@@ -146,14 +148,14 @@ class Month:
     async def accident(self) -> None:
         """Something happens, some times a day."""
         self._click("resume")
-        what = self.chance.choice(["crash", "down", "restart", "kill", "pause", "halt"])
+        what = self.chance.choice(["crash", "down", "restart", "pause", "halt"])
         if what == "crash":
             await self.listmonk.restart()
         elif what == "down":
             self.port.down = True
-        elif what in ("restart", "kill"):
-            if what == "restart":
-                self.run.commit()
+            await self.listmonk.crash()
+        elif what == "restart":
+            self.run.commit()  # a second ago at the latest; what was counted since is read again from the log
             self.run.restart(self.now())
             self.begin()
         elif what == "halt":
@@ -178,7 +180,9 @@ class Month:
         while loop.time() < count * DAY:
             await asyncio.sleep(await self.tick())
             if loop.time() > next_accident:
-                self.port.down = False
+                if self.port.down:
+                    self.port.down = False
+                    self.listmonk.start()
                 await self.accident()
                 next_accident = loop.time() + self.chance.uniform(600, 4 * HOUR)
                 for halt in self.run.halts():
@@ -209,7 +213,7 @@ class Month:
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize(("version", "days"), [("v6.2.0", 30), ("v6.0.0", 5), ("v4.1.0", 5)])
+@pytest.mark.parametrize(("version", "days"), [("v6.2.0", 30), ("v6.0.0", 3), ("v4.1.0", 3)])
 def test_a_warmup_never_exceeds_an_hours_ladder_nor_a_days_ceiling_whatever_happens(version: str, days: int) -> None:
     async def month() -> Month:
         made = Month(version, seed=20260602)
