@@ -24,7 +24,7 @@ MAX_DELAY_S: Final = 3_601
 """One delivery an hour (core/governor)."""
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _DOMAIN: Final = re.compile(r"(?=.{1,253}\Z)(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z0-9-]{2,63}")
-_SENDER: Final = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{0,64}@[A-Za-z0-9.-]{1,253}")
+_SENDER: Final = re.compile(r"[A-Za-z0-9.!#$%&'+*/=?^_`{|}~-]{0,64}@[A-Za-z0-9.-]{1,253}")
 """RFC 5322 s3.2.3: a dot-atom. Quoted local parts are not for senders of one's own."""
 _SHORT_ID: Final = r"[0-9A-F]{6,30}"
 _LONG_ID: Final = r"[0-9B-DF-HJ-NP-TV-Zb-df-hj-np-tv-z]{10,20}z[0-9B-DF-HJ-NP-TV-Zb-df-hj-np-tv-y]{1,20}"

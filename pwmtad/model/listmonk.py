@@ -240,8 +240,6 @@ class Rights(Struct, frozen=True):
 
     missing: tuple[str, ...] = ()
     """Permissions, as Listmonk calls them."""
-    unchecked: tuple[str, ...] = ()
-    """Those of which nothing could be found out."""
 
 
 class ListmonkTarget(Struct, frozen=True):

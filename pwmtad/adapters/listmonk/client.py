@@ -123,7 +123,7 @@ class ListmonkClient:
             return Changed(_outcome(answer), self._transport.shown(answer))
         try:
             return Changed(Outcome.DONE, needs_restart=understand(answer.body))
-        except msgspec.MsgspecError:
+        except (msgspec.MsgspecError, RecursionError):
             return Changed(Outcome.UNSURE, f"an answer that is not Listmonk's: {self._transport.shown(answer)}")
 
     # -- both

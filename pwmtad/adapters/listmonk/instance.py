@@ -22,6 +22,7 @@ from pwmtad.model.listmonk import (
     Outcome,
     Rights,
     Traits,
+    Trouble,
 )
 
 _LOOKED_AT: Final = (CampaignStatus.RUNNING, CampaignStatus.PAUSED, CampaignStatus.SCHEDULED)
@@ -120,12 +121,17 @@ class ListmonkInstance:
         return await self._client.put_settings(values)
 
     async def _may_read(self, path: str, right: str) -> list[str]:
-        status = await self._client.read_status(path)
-        return [right] if status in (401, 403) else []
+        return _lacking(await self._client.read_status(path), right)
 
     async def _may_change(self, path: str, body: bytes, right: str) -> list[str]:
-        status = await self._client.probe(path, body)
-        return [right] if status in (401, 403) else []
+        return _lacking(await self._client.probe(path, body), right)
+
+
+def _lacking(status: int, right: str) -> list[str]:
+    """Return the right if it was asked for. Raises AskError where the answer says nothing about it."""
+    if status >= 500:
+        raise AskError(Failure(Trouble.UNREACHABLE, f"whether the API user has {right} could not be found out: {status}"))
+    return [right] if status in (401, 403) else []
 
 
 async def _value(asking: Any) -> Any:

@@ -530,6 +530,8 @@ async def test_rights_that_can_not_be_found_out_are_a_failure(server: Server, cl
 
     server.answer = answer
     assert isinstance(await ListmonkInstance(client).rights(traits_of("v6.2.0"), probe=True), Failure)
+    server.answer = lambda r: web.Response(status=502) if r.method == "PUT" else whole(r)
+    assert isinstance(await ListmonkInstance(client).rights(traits_of("v6.2.0"), probe=True), Failure)
 
 
 # -- the window

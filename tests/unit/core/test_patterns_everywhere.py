@@ -20,7 +20,8 @@ def patterns() -> list[tuple[str, str]]:
     ]
     for module in pkgutil.iter_modules(pwmtad.core.__path__):
         names = vars(importlib.import_module(f"pwmtad.core.{module.name}"))
-        found += [(f"{module.name}.{name}", value.pattern) for name, value in names.items() if isinstance(value, re.Pattern)]
+        values = [(f"{module.name}.{name}", value.pattern) for name, value in names.items() if isinstance(value, re.Pattern)]
+        found += [(name, text.decode("latin-1") if isinstance(text, bytes) else text) for name, text in values]
     return found
 
 
