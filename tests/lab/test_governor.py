@@ -1,6 +1,6 @@
 """The governor: whoever injects, and however much at once, no more leaves than the window, and exempt mail never waits for it.
 
-`GOVERNOR_MESSAGES=29000` is the size of the incident; CI injects fewer, which is above every limit all the same.
+`GOVERNOR_MESSAGES=29000` is the size of the incident; CI injects fewer, and makes the active queue smaller by as much.
 """
 
 from __future__ import annotations
@@ -16,8 +16,10 @@ from tests.lab.lab import Lab
 from tests.lab.scenes import acting, begin, exempt_mail_leaves, findings, last_write_at, tell
 from tests.tools.daemon import until
 
-_MESSAGES: Final = int(os.environ.get("GOVERNOR_MESSAGES", "5000"))
-_WATCHED_S: Final = 60
+_MESSAGES: Final = int(os.environ.get("GOVERNOR_MESSAGES", "6000"))
+_ACTIVE_LIMIT: Final = min(20_000, _MESSAGES * 2 // 3)
+"""qmgr_message_active_limit: 20,000 by default, so a blast of 29,000 fills it; behind a full queue all mail waits."""
+_WATCHED_S: Final = 40
 
 
 def _active(lab: Lab) -> int:
@@ -29,6 +31,7 @@ def _active(lab: Lab) -> int:
 def test_i1_a_blast_on_day_0_leaves_no_faster_than_the_window_and_an_exempt_mail_behind_it_leaves_within_seconds(
     lab: Lab,
 ) -> None:
+    lab.set_postfix(qmgr_message_active_limit=str(_ACTIVE_LIMIT))
     begin(lab, day=0)  # the runbook's own ladder: three egresses, 50 an hour
     until("the governor is set", lambda: acting(lab, "trucking").rate_delay_s == rate_delay_s(3, 50))
     began = last_write_at(lab)
@@ -59,7 +62,7 @@ def test_i1_a_blast_on_day_0_leaves_no_faster_than_the_window_and_an_exempt_mail
         i1_most_active=most_active,
     )
     assert len(left) <= allowed
-    assert most_active < 20_000, "qmgr_message_active_limit: behind a full queue everybody's mail waits"
+    assert most_active < _ACTIVE_LIMIT
     assert max(waits) < 20
 
 

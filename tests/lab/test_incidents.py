@@ -36,6 +36,10 @@ from tests.tools.daemon import until
 GRACE_S: Final = 5.0
 """dkim.grace_s of the lab."""
 
+IN_FLIGHT_S: Final = 3.0
+"""What had begun before a reload ends after it: 1.2 s later where smtp(8) talks to scache(8) in that moment, and sleeps for a
+second (seen in runs of Postfix 3.7.11). Nothing begins anew, which the tests see by hundreds of messages that wait.
+"""
 MOST: Final = 1000
 """Messages that stay in Postfix's hands at most, however large the window (core/backlog.py)."""
 
@@ -116,10 +120,11 @@ def test_i2_unsigned_campaign_mail_is_halted_at_the_tenth_although_cron_mail_is_
     until("the rest waits", lambda: at_rest(lab, [message.queue_id for message in taken]))
     assert {attempt.signed for attempt in lab.delivered(receiver="small")} == {"mta.lab.test"}
     assert {attempt.signed for attempt in campaign(lab)} == {""}
-    assert campaign(lab, since=held_at + 1) == []
+    assert campaign(lab, since=held_at + IN_FLIGHT_S) == []
     tenth = sorted(message.at for message in taken)[9]
     tell(i2_seconds_from_tenth_unsigned_to_halt=decided - tenth, i2_unsigned_left=len(campaign(lab)))
-    assert decided - tenth > GRACE_S, "a signature may still have come"
+    # Postlogd's timestamps are whole seconds.
+    assert decided - tenth > GRACE_S - 1, "a signature may still have come"
     account = lab.account(taken)
     assert (account.lost, account.twice, account.bounced) == ((), (), 0)
     assert account.delivered == len(campaign(lab))
@@ -138,7 +143,7 @@ def test_i3_a_milter_that_is_gone_halts_at_the_first_line_that_says_so(lab: Lab)
     taken = job.wait()
     until("the rest waits", lambda: at_rest(lab, [message.queue_id for message in taken]))
     exempt_mail_leaves(lab)
-    assert campaign(lab, since=held_at + 1) == []
+    assert campaign(lab, since=held_at + IN_FLIGHT_S) == []
     first = min(message.at for message in taken)
     tell(i3_seconds_from_first_message_to_halt=decided - first, i3_unsigned_left=len(campaign(lab)))
     account = lab.account(taken)
@@ -157,14 +162,14 @@ def has_expired(lab: Lab) -> bool:
 
 @pytest.mark.timeout(240)
 def test_i8_nothing_expires_for_a_halt_and_lifetimes_come_back_when_its_backlog_is_gone(lab: Lab) -> None:
-    short = {"maximal_queue_lifetime": "10s", "bounce_queue_lifetime": "10s"}
+    short = {"maximal_queue_lifetime": "8s", "bounce_queue_lifetime": "8s"}
     lab.set_postfix(**short, minimal_backoff_time="3s", maximal_backoff_time="3s", queue_run_delay="3s")
     begin(lab, **PROMPT)
     halts = [halt(lab, stream) for stream in ("trucking", "healthcare")]
     assert {lab.postconf(name) for name in short} == {"100d"}
     taken = lab.inject(40, ["google.test", "comcast.test"])
     taken += lab.inject(20, "google.test", client=world.HEALTHCARE)
-    old = max(message.at for message in taken) + 20
+    old = max(message.at for message in taken) + 16
     tried = len(re.findall("status=deferred", lab.mail_log()))
     until("all are twice as old as they may get", lambda: lab.state().at > old)
     assert len(re.findall("status=deferred", lab.mail_log())) >= tried + 40, "nothing was tried, so nothing could expire"
@@ -179,7 +184,7 @@ def test_i8_nothing_expires_for_a_halt_and_lifetimes_come_back_when_its_backlog_
     account = lab.account(taken)
     assert (account.lost, account.twice, account.bounced) == ((), (), 0)
 
-    until("the lifetimes are as before", lambda: {lab.postconf(name) for name in short} == {"10s"}, patience_s=60)
+    until("the lifetimes are as before", lambda: {lab.postconf(name) for name in short} == {"8s"}, patience_s=60)
     assert not lab.state().acting.keeps_queued
     lab.inject(1, "down.test")
     until("what can't be delivered expires as ever", lambda: has_expired(lab), patience_s=60)
@@ -187,7 +192,7 @@ def test_i8_nothing_expires_for_a_halt_and_lifetimes_come_back_when_its_backlog_
 
 # -- I9: the return
 
-WATCHED_S: Final = 70
+WATCHED_S: Final = 40
 STEP_S: Final = 10
 
 
@@ -230,13 +235,17 @@ def test_i9_a_backlog_comes_back_no_faster_than_the_window_and_the_oldest_of_it_
     assert all(there <= most for there, most in zip(curve, allowed, strict=True))
     assert curve[-1] >= allowed[-1] // 4, "the backlog does not come back"
     assert max(waits) < 10
-    still = arrivals(lab, "hold")
-    assert len(still) < len(before), "nothing of what was on hold came back"
-    assert max(before[queue_id] for queue_id in before.keys() - still.keys()) <= min(still.values())
-    assert not {attempt.queue_id for attempt in left} & still.keys()
 
+    def comes_back_by_age() -> bool:
+        still = arrivals(lab, "hold")
+        back = before.keys() - still.keys()
+        assert not back or not still or max(before[queue_id] for queue_id in back) <= min(still.values())
+        return not still
+
+    comes_back_by_age()
     lab.configure("enforce", **configured)
     lab.reload_pwmtad()
+    until("all that was on hold came back", comes_back_by_age, patience_s=150)
     until("without a governor all of it is delivered", lambda: lab.account(taken).delivered == number, patience_s=150)
     account = lab.account(taken)
     assert (account.lost, account.twice, account.bounced) == ((), (), 0)
@@ -249,7 +258,7 @@ def test_i9_a_backlog_comes_back_no_faster_than_the_window_and_the_oldest_of_it_
 def test_i4_an_egress_whose_address_is_gone_is_out_at_once_and_nothing_leaves_from_another(lab: Lab) -> None:
     warm_up(lab)
     begin(lab, **PROMPT)
-    job = lab.start_injecting(600, ["google.test", "comcast.test"], rate=15)
+    job = lab.start_injecting(450, ["google.test", "comcast.test"], rate=15)
     until("mail leaves by each", lambda: {attempt.egress for attempt in lab.delivered()} == {"out02", "out03", "out04"})
     gone_at = lab.state().at
     lab.take_address_away("out03")
@@ -272,7 +281,7 @@ def test_i4_an_egress_whose_address_is_gone_is_out_at_once_and_nothing_leaves_fr
     assert [record["subject"] for record in lab.records() if record["kind"] == "egress_out"] == ["out03", "out06"]
     until("all of it is delivered", lambda: flushed(lab) and lab.account(taken).delivered == len(taken))
     assert [one.subject for one in findings(lab, "egress_out")] == ["out03", "out06"], "back only when it was well for a while"
-    used = {attempt.egress for attempt in campaign(lab, since=out_at + 1)}
+    used = {attempt.egress for attempt in campaign(lab, since=out_at + IN_FLIGHT_S)}
     assert {"out02", "out04"} <= used <= {"out02", "out04", "out05", "out07", "out08"}
     assert {attempt.source for attempt in campaign(lab)} <= set(world.EGRESSES.values())
     account = lab.account(taken)
@@ -291,7 +300,7 @@ def test_i4_where_binding_is_not_enforced_mail_leaves_from_a_wrong_address_for_n
     until("all of it is delivered", lambda: flushed(lab) and lab.account(taken).delivered == len(taken))
     wrong = [attempt.reached_at for attempt in campaign(lab) if attempt.source == world.HOST_ADDRESS]
     tell(i4_left_from_the_wrong_address=len(wrong))
-    assert not [at for at in wrong if at > out_at + 1]
+    assert not [at for at in wrong if at > out_at + IN_FLIGHT_S]
 
 
 # -- I5: the exclusion leaks
@@ -352,6 +361,6 @@ def test_i5_one_attempt_at_an_excluded_operator_by_another_domain_halts_the_stre
     held_at = last_write_at(lab)
     taken = job.wait()
     until("the rest waits", lambda: at_rest(lab, [message.queue_id for message in taken]))
-    assert campaign(lab, since=held_at + 1) == []
+    assert campaign(lab, since=held_at + IN_FLIGHT_S) == []
     tell(i5_attempts_at_an_excluded_operator=len(lab.reached(receiver="yahoo")))
     assert lab.account(taken).lost == ()

@@ -33,6 +33,18 @@ def test_mail_leaves_from_as_many_addresses_as_the_warmup_day_allows_and_from_no
 
 
 @pytest.mark.timeout(200)
+def test_a_pool_of_five_becomes_one_of_eight_on_day_8_and_stays_so_after_a_reload(lab: Lab) -> None:
+    warm_up(lab)
+    lab.set_pool(*world.TRUCKING_EGRESSES[:5])
+    begin(lab, day=8, **{**PROMPT, "pool_ladder": _LADDER})
+    until("eight egresses", lambda: len(lab.state().acting.pool) == 8)
+    assert _used(lab) == set(world.TRUCKING_EGRESSES[:8])
+    lab.reload_pwmtad()
+    until("it was reloaded", lambda: lab.state().reload.reloads)
+    assert _used(lab) == set(world.TRUCKING_EGRESSES[:8])
+
+
+@pytest.mark.timeout(200)
 def test_i18_burned_egresses_that_are_retired_never_send_again_and_warmup_begins_anew_with_fresh_ones(lab: Lab) -> None:
     warm_up(lab)
     configured: dict[str, Any] = {**PROMPT, "pool_ladder": _LADDER}

@@ -22,6 +22,12 @@ from pwmtad.model.target import QueueListing
 
 _MAX_ENTRIES: Final = 200_000
 """Own choice: ten times qmgr_message_active_limit's default; some 100 MB in this process."""
+_RELOAD_SHARE: Final = 0.5
+"""Of qmgr_message_active_limit. What is taken out of the active queue stays in qmgr's memory, and counts, until its turn comes,
+behind the governor hours later: a blast of 29,000 stopped all mail of the host though it was on hold (seen in a run of 3.7.11).
+A reload gives it a new memory; the governed egresses wait anew then, so it is rare. Own choice."""
+_ACTIVE_LIMIT: Final = 20_000
+"""qmgr_message_active_limit's default (postconf(5))."""
 _log = structlog.get_logger()
 
 
@@ -51,6 +57,9 @@ class HeldQueue:
         self._commands = commands
         self._memory = memory
         self._hold_directory = os.path.join(queue_directory, "hold")
+        self._active_directory = os.path.join(queue_directory, "active")
+        self._forgotten = 0
+        """Messages that were taken out of the active queue since qmgr was started anew for it."""
         self._timeouts = timeouts
         self._monotonic = monotonic
         self._max_entries = max_entries
@@ -98,11 +107,26 @@ class HeldQueue:
                 theirs = await asyncio.to_thread(_present, self._hold_directory, set(usable) - held)
                 wanted = [one for one in usable if one not in theirs]
                 await asyncio.to_thread(self._memory.save_held, held.union(wanted))
+                active = await asyncio.to_thread(_present, self._active_directory, wanted)
             except StateError as error:
                 return str(error)
             answer = await self._postsuper("-h", wanted)
+            await self._make_room(len(active))
             _log.info("messages_held", count=len(wanted), problem=answer.problem or refused)
             return answer.problem or refused
+
+    async def _make_room(self, taken_out: int) -> None:
+        self._forgotten += taken_out
+        if not self._forgotten:
+            return
+        told = await self._commands.run("postconf", "-h", "qmgr_message_active_limit", timeout_s=self._timeouts.postconf_s)
+        limit = int(told.text) if told.text.strip().isdecimal() else _ACTIVE_LIMIT
+        if self._forgotten < limit * _RELOAD_SHARE:
+            return
+        answer = await self._commands.run("postfix", "reload", timeout_s=self._timeouts.reload_s)
+        _log.info("queue_manager_renewed", taken_out=self._forgotten, problem=answer.problem)
+        if answer.problem is None:
+            self._forgotten = 0
 
     async def unhold(self, queue_ids: Sequence[str]) -> str | None:
         """Let messages go that we hold, and have them tried soon."""
