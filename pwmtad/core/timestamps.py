@@ -37,7 +37,8 @@ class Rfc3339:
     def __init__(self) -> None:
         self._second = ""
         self._zone = ""
-        self._base: Instant = 0.0
+        self._base = 0
+        """The second, as a whole number."""
 
     def read(self, text: str) -> Instant | None:
         """Return the moment, or None if `text` is no RFC 3339 timestamp."""
@@ -48,8 +49,9 @@ class Rfc3339:
                 base = _moment(second + zone)
                 if base is None:
                     return None
-                self._second, self._zone, self._base = second, zone, base
-            return self._base + float(text[19:26])
+                self._second, self._zone, self._base = second, zone, int(base)
+            # One division of whole numbers is exact; a sum of two roundings is not.
+            return (self._base * 1_000_000 + int(fraction)) / 1_000_000
         return _moment(text)
 
 

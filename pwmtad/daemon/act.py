@@ -109,6 +109,8 @@ class Act:
         """When the helper was last told what Postfix should do."""
         self._urgent: dict[object, float] = {}
         """When each urgent reason was last acted on: somebody who undoes a halt every second gets no fight."""
+        self._failed_key: object | None = None
+        """The urgent reason that was last tried in vain."""
 
     @property
     def enforcing(self) -> bool:
@@ -216,21 +218,21 @@ class Act:
     def _is_due(self, steps: Steps) -> bool:
         """Whether to act now: what makes less at once, the rest some time after the last write; failures ever more rarely."""
         now, interval_s = self._monotonic(), self.settings.postfix.write_interval_s
-        if self._rests():
+        key = _urgent_key(steps)
+        news = key is not None and now - self._urgent.get(key, float("-inf")) >= interval_s
+        # What failed rests before it is tried again; a halt that is new does not wait for the rest of something else.
+        if self._rests() and not (news and key != self._failed_key):
             return False
         if steps.target == self._applied:
             # That a stopped Postfix runs again is seen by applying, and by nothing else.
             return self.acting.postfix_running is False and now - self._asked_at >= interval_s
-        key = _urgent_key(steps)
-        if key is not None and now - self._urgent.get(key, float("-inf")) >= interval_s:
-            self._urgent = {old: at for old, at in self._urgent.items() if now - at < interval_s} | {key: now}
-            return True
-        return now - self._written_at >= interval_s
+        return news or now - self._written_at >= interval_s
 
     async def _carry_out(self, steps: Steps) -> None:
         await self._store_first()
         applied = await self._actor.apply(steps.target)
         self._asked_at = self._monotonic()
+        self._remember_urgent(_urgent_key(steps), failed=applied.problem is not None)
         now = self._clock()
         self._guard.record(applied_records(applied, steps, now) if self._is_news(applied) else [])
         if applied.changes:
@@ -238,6 +240,7 @@ class Act:
         self._stamp = self._main_cf_stamp()
         if applied.actual.problem is None:
             self.actual = applied.actual
+            self._watch_held(applied, now)
         acting, read = self.acting, applied.actual.problem is None
         self.acting = replace(
             acting,
@@ -255,7 +258,14 @@ class Act:
         self._applied = steps.target
         self._failures_in_row = 0
         self.acting = replace(self.acting, problem=None)
-        self._watch_held(steps, now)
+
+    def _remember_urgent(self, key: object | None, *, failed: bool) -> None:
+        """What was done needs no doing again for a while; what failed is tried again after a rest, as urgent as before."""
+        now, interval_s = self._asked_at, self.settings.postfix.write_interval_s
+        self._failed_key = key if failed else None
+        self._urgent = {old: at for old, at in self._urgent.items() if now - at < interval_s}
+        if key is not None and not failed:
+            self._urgent[key] = now
 
     async def _store_first(self) -> None:
         """A halt is stored before it is acted on, if the store can do it soon."""
@@ -286,12 +296,14 @@ class Act:
 
     # -- showing
 
-    def _watch_held(self, steps: Steps, now: Instant) -> None:
-        for target in steps.target.streams:
-            if target.paused_by:
-                self._guard.leaks.hold(target.stream, target.paused_by, now)
+    def _watch_held(self, applied: Applied, now: Instant) -> None:
+        """From now on no delivery of a stream may begin that is held, as read back, by a Postfix that was told."""
+        for name, stream in self.settings.streams.items():
+            held = "" if applied.actual.reload_due else held_by(applied.actual, name, stream)
+            if held:
+                self._guard.leaks.hold(name, held, now)
             else:
-                self._guard.leaks.let_go(target.stream)
+                self._guard.leaks.let_go(name)
 
     def _show(self, steps: Steps) -> None:
         actual = self.actual

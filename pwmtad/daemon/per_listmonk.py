@@ -59,7 +59,9 @@ class PerListmonk(Generic[_Work]):
                 await self._follow(tasks)
 
     async def _follow(self, tasks: asyncio.TaskGroup) -> None:
-        wanted = {name: stream.listmonk for name, stream in self._settings.streams.items() if stream.listmonk is not None}
+        """Stop those that are gone or changed, begin the new ones, and hand the rest the new settings."""
+        settings = self._settings  # a reload may bring others while this waits
+        wanted = {name: stream.listmonk for name, stream in settings.streams.items() if stream.listmonk is not None}
         for name in [name for name, one in self._running.items() if wanted.get(name) != one.listmonk]:
             del self._running[name]
             task = self._tasks.pop(name)
@@ -67,9 +69,7 @@ class PerListmonk(Generic[_Work]):
             await asyncio.wait([task])
         for name in wanted:
             if name in self._running:
-                self._running[name].reconfigure(self._settings)
-            else:
-                self._running[name] = self._make(name, self._settings)
-                self._tasks[name] = tasks.create_task(
-                    self._running[name].run(), name=f"{type(self._running[name]).__name__} {name}"
-                )
+                self._running[name].reconfigure(settings)
+                continue
+            one = self._running[name] = self._make(name, settings)
+            self._tasks[name] = tasks.create_task(one.run(), name=f"{type(one).__name__} {name}")

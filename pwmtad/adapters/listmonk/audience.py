@@ -82,14 +82,7 @@ class ListmonkAudience(ListmonkClient):
     @classmethod
     def of(cls, settings: ListmonkSettings, jitter: Callable[[], float]) -> ListmonkAudience:
         """Return the instance that the configuration names."""
-        transport = PostingTransport(
-            url=settings.url,
-            user=settings.user,
-            token_file=settings.token_file,
-            timeout_s=settings.timeout_s,
-            jitter=jitter,
-        )
-        return cls(transport, ListmonkDatabase.of(settings))
+        return cls(PostingTransport.of(settings, jitter), ListmonkDatabase.of(settings))
 
     # -- looking
 

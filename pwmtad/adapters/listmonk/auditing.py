@@ -48,14 +48,7 @@ class ListmonkAudits(ListmonkClient):
     @classmethod
     def of(cls, settings: ListmonkSettings, jitter: Callable[[], float]) -> ListmonkAudits:
         """Return the instance that the configuration names."""
-        transport = Transport(
-            url=settings.url,
-            user=settings.user,
-            token_file=settings.token_file,
-            timeout_s=settings.timeout_s,
-            jitter=jitter,
-        )
-        return cls(transport, ListmonkDatabase.of(settings))
+        return cls(Transport.of(settings, jitter), ListmonkDatabase.of(settings))
 
     @property
     def has_database(self) -> bool:

@@ -43,14 +43,7 @@ class ListmonkInstance:
     @classmethod
     def of(cls, settings: ListmonkSettings, jitter: Callable[[], float]) -> ListmonkInstance:
         """Return the instance that the configuration names."""
-        transport = Transport(
-            url=settings.url,
-            user=settings.user,
-            token_file=settings.token_file,
-            timeout_s=settings.timeout_s,
-            jitter=jitter,
-        )
-        return cls(ListmonkClient(transport))
+        return cls(ListmonkClient(Transport.of(settings, jitter)))
 
     async def look(self, *, whole: bool) -> ListmonkActual | Failure:
         """Read the campaigns, and all else at the same time if `whole`."""

@@ -11,12 +11,13 @@ import asyncio
 import base64
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
 
 import aiohttp
 from msgspec import Struct
 from typing_extensions import override
 
+from pwmtad.config import ListmonkSettings
 from pwmtad.core.text import clean
 from pwmtad.model.listmonk import Failure, Trouble
 
@@ -100,6 +101,17 @@ class Transport:
         self._session: aiohttp.ClientSession | None = None
         self._credentials: _Credentials | None = None
         self._basic = False
+
+    @classmethod
+    def of(cls, settings: ListmonkSettings, jitter: Callable[[], float]) -> Self:
+        """Return the door of the instance that the configuration names."""
+        return cls(
+            url=settings.url,
+            user=settings.user,
+            token_file=settings.token_file,
+            timeout_s=settings.timeout_s,
+            jitter=jitter,
+        )
 
     async def get(self, path: str, query: Sequence[tuple[str, str]] = ()) -> Answer:
         """Ask, again if that failed and there is time left. Raises NoAnswerError."""

@@ -16,6 +16,7 @@ from msgspec import Struct
 
 from pwmtad.adapters.postfix_writer.commands import Answer, Commands
 from pwmtad.adapters.postfix_writer.memory import Memory, StateError
+from pwmtad.adapters.postfix_writer.reading import tell_master
 from pwmtad.core.queue_listing import QueueReader
 from pwmtad.core.target_check import usable_ids
 from pwmtad.model.target import QueueListing
@@ -56,6 +57,7 @@ class HeldQueue:
     ) -> None:
         self._commands = commands
         self._memory = memory
+        self._queue_directory = queue_directory
         self._hold_directory = os.path.join(queue_directory, "hold")
         self._active_directory = os.path.join(queue_directory, "active")
         self._forgotten = 0
@@ -123,9 +125,9 @@ class HeldQueue:
         limit = int(told.text) if told.text.strip().isdecimal() else _ACTIVE_LIMIT
         if self._forgotten < limit * _RELOAD_SHARE:
             return
-        answer = await self._commands.run("postfix", "reload", timeout_s=self._timeouts.reload_s)
-        _log.info("queue_manager_renewed", taken_out=self._forgotten, problem=answer.problem)
-        if answer.problem is None:
+        told_master = tell_master(self._queue_directory)
+        _log.info("queue_manager_renewed", taken_out=self._forgotten, done=told_master)
+        if told_master:
             self._forgotten = 0
 
     async def unhold(self, queue_ids: Sequence[str]) -> str | None:
@@ -173,7 +175,7 @@ class HeldQueue:
 
 
 def _present(directory: str, queue_ids: Iterable[str]) -> frozenset[str]:
-    """Return which of the messages are on hold now; hold is not hashed unless somebody says so (hash_queue_names)."""
+    """Return which of the messages are in one queue now; it may be hashed (hash_queue_names)."""
     wanted = frozenset(queue_ids)
     if not wanted:
         return wanted

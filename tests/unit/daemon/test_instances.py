@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
-from pwmtad.config import ListmonkSettings, Settings, load_settings
+from pwmtad.config import Settings, load_settings
 from pwmtad.daemon.campaigns import Campaigns
 from pwmtad.daemon.instances import Instances
 from pwmtad.model.listmonk import Failure, Trouble
@@ -57,7 +57,9 @@ class World:
     def now(self) -> float:
         return NOW + 10_000 * (asyncio.get_running_loop().time() - self._begun)
 
-    def _make(self, name: StreamName, listmonk: ListmonkSettings, settings: Settings) -> Campaigns:
+    def _make(self, name: StreamName, settings: Settings) -> Campaigns:
+        listmonk = settings.streams[name].listmonk
+        assert listmonk is not None
         self.made.append((name, listmonk.url))
         fake = self.listmonks.setdefault(name, FakeListmonk(self.now))
 
