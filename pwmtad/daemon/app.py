@@ -31,12 +31,14 @@ from pwmtad.core.observe import Observer
 from pwmtad.core.state import About
 from pwmtad.core.wiring import OPENDKIM_SOURCE, POSTFIX_SOURCE, parts_of, source_kinds
 from pwmtad.daemon.act import Act, PostfixActor
+from pwmtad.daemon.app_listmonk import Listmonks
 from pwmtad.daemon.clock import monotonic, wall_clock
 from pwmtad.daemon.control import Control
 from pwmtad.daemon.ingest import Ingest
 from pwmtad.daemon.look import Look
 from pwmtad.daemon.ports import LogSource, Store
 from pwmtad.daemon.queue_keeper import QueueKeeper
+from pwmtad.daemon.suppression_control import SuppressionControl
 from pwmtad.daemon.tick import Ticker
 from pwmtad.model.counters import DAY_S, HOUR_S
 from pwmtad.model.errors import ConfigError, PwmtadError
@@ -87,6 +89,7 @@ def policy_of(loaded: Loaded, milter_accepts: bool | None) -> Policy:
         stop_rules=loaded.stop_rules,
         excluded_domains=loaded.excluded_domains,
         milter_accepts=milter_accepts,
+        own_domains=frozenset(domain for operator in loaded.rules.operators for domain in operator.domains),
     )
 
 
@@ -108,6 +111,7 @@ class _Parts(Struct, frozen=True):
     ticker: Ticker
     act: Act
     keeper: QueueKeeper
+    listmonks: Listmonks
 
 
 class Daemon:
@@ -161,7 +165,14 @@ class Daemon:
             ingest.on_seen = ticker.wake
             actor = HelperClient(settings.postfix.helper_socket)
             act = self._act(actor, guard, ingest.commit)
-            ticker.acting, ticker.acting_findings, ticker.on_news = lambda: act.acting, act.findings, act.wake
+            listmonks = Listmonks(
+                guard=guard,
+                store=store,
+                commit=ingest.commit,
+                excluded=lambda stream: self._loaded.excluded_domains.get(stream, frozenset()),
+                settings=settings,
+            )
+            _show_acting(ticker, act, listmonks)
             keeper = QueueKeeper(
                 act=act,
                 actor=actor,
@@ -186,11 +197,12 @@ class Daemon:
                     clock=wall_clock,
                     mode=lambda: ticker.settings.mode,
                 ),
+                suppressions=SuppressionControl(guard=guard, store=store, commit=ingest.commit, clock=wall_clock),
             )
             await api.start()
             _log.info("daemon_started", version=__version__, mode=settings.mode, streams=sorted(settings.streams))
             try:
-                await self._run_tasks(_Parts(store, observer, ingest, ticker, act, keeper), on_state)
+                await self._run_tasks(_Parts(store, observer, ingest, ticker, act, keeper, listmonks), on_state)
             finally:
                 self._notifier.stopping()
                 await api.stop()
@@ -205,6 +217,7 @@ class Daemon:
                 tasks.create_task(self._tick(parts.ticker), name="tick")
                 tasks.create_task(parts.act.run(), name="act")
                 tasks.create_task(parts.keeper.run(), name="keeper")
+                tasks.create_task(parts.listmonks.run(), name="listmonks")
                 tasks.create_task(self._look_again(parts), name="look")
                 tasks.create_task(self._roll_up(parts.store), name="roll-up")
                 tasks.create_task(self._reload(parts), name="reload")
@@ -298,7 +311,10 @@ class Daemon:
             await self._hup.wait()
             self._hup.clear()
             self._notifier.reloading()
+            before = parts.ticker.settings
             await self._reload_once(parts.ticker, parts.observer, parts.act)
+            if parts.ticker.settings is not before:
+                parts.listmonks.reconfigure(parts.ticker.settings)
             self._notifier.ready()
 
     async def _reload_once(self, ticker: Ticker, observer: Observer, act: Act) -> None:
@@ -335,6 +351,19 @@ class Daemon:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._term.set)
         loop.add_signal_handler(signal.SIGHUP, self._hup.set)
+
+
+def _show_acting(ticker: Ticker, act: Act, listmonks: Listmonks) -> None:
+    """Let people see what is done, and whoever acts know at once what was decided."""
+
+    def wake() -> None:
+        act.wake()
+        listmonks.wake()
+
+    ticker.acting = lambda: listmonks.acting(act.acting)
+    ticker.governor_s = lambda: max((one.rate_delay_s for one in act.acting.streams), default=0)
+    ticker.acting_findings = lambda: (*act.findings(), *listmonks.findings())
+    ticker.on_news = wake
 
 
 async def _show(on_state: Callable[[Ticker], Awaitable[None]], ticker: Ticker) -> None:

@@ -60,6 +60,8 @@ class Ticker:
         self.observed = Observed()
         self.acting: Callable[[], Acting] = Acting
         """What was done to the host so far."""
+        self.governor_s: Callable[[], float] = _nothing_held
+        """The longest delay between two mails of an egress; asked at every tick."""
         self.acting_findings: Callable[[], tuple[Finding, ...]] = tuple
         self.on_news: Callable[[], None] = _nothing
         """Called when something was decided."""
@@ -110,7 +112,7 @@ class Ticker:
                 gap_at=self._observer.gap_at,
             ),
             now=now,
-            governor_s=max((one.rate_delay_s for one in self.acting().streams), default=0),
+            governor_s=self.governor_s(),
         )
         self._observer.look(now)
         self._tell_news()
@@ -187,6 +189,10 @@ class Ticker:
 
 def _nothing() -> None:
     return
+
+
+def _nothing_held() -> float:
+    return 0.0
 
 
 def _not_ready(state: State) -> list[str]:
