@@ -14,7 +14,7 @@ PACKAGES := prometheus logrotate postgresql postfix systemd systemd-journal-remo
 LAB_PACKAGES := systemd systemd-container dbus postfix opendkim openssl dnsmasq-base iproute2 util-linux
 BENCH_PACKAGES := pflogsumm mtail
 
-.PHONY: help run test lab shell-lab check fmt lock bench demo-log coverage clean services
+.PHONY: help run test lab soak shell-lab check fmt lock bench bench-live bench-weeks coverage clean services
 
 help: ## List the targets.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 14
@@ -29,6 +29,12 @@ test: $(VENV)/ready services ## Set up services and run all tests; without root,
 lab: $(VENV)/ready ## Run the live tests in a container with real systemd, Postfix and OpenDKIM (root; takes minutes).
 	@$(MAKE) install-packages NEEDED="$(LAB_PACKAGES)"
 	CI=true $(BIN)/python -m pytest -q tests/lab
+
+# 40 messages and some 2.5 s a cycle; fewer with SOAK_CYCLES=100.
+SOAK_CYCLES ?= 1000
+soak: $(VENV)/ready ## Halt, release, kill and change pwmtad at random in the lab, SOAK_CYCLES=1000 times (root; 45 minutes).
+	@$(MAKE) install-packages NEEDED="$(LAB_PACKAGES)"
+	CI=true SOAK_CYCLES=$(SOAK_CYCLES) $(BIN)/python -m pytest -q -s tests/lab/test_soak.py
 
 shell-lab: $(VENV)/ready ## Give a prompt in such a container, with pwmtad watching Postfix and receivers to play with (root).
 	@$(MAKE) install-packages NEEDED="$(LAB_PACKAGES)"
@@ -50,6 +56,14 @@ coverage: $(VENV)/ready services ## Run all tests and show branch coverage; core
 bench: $(VENV)/ready ## Measure against pflogsumm and mtail on one generated log of 3 million lines.
 	@$(MAKE) install-packages NEEDED="$(BENCH_PACKAGES)"
 	$(BIN)/python -m bench.replay_speed
+
+bench-live: $(VENV)/ready ## Measure the daemon itself: latency, at rest, start. About 15 minutes.
+	$(BIN)/python -m bench.latency
+	$(BIN)/python -m bench.rest
+	$(BIN)/python -m bench.start
+
+bench-weeks: $(VENV)/ready ## 60 days at the ceiling and 4 at two million messages a day, in simulated time. About an hour.
+	$(BIN)/python -m bench.weeks
 
 fmt: $(VENV)/ready ## Format the code.
 	$(BIN)/ruff format $(SOURCES)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
 import shutil
@@ -18,7 +19,7 @@ from bench.corpus import ROOT, Corpus
 Counts = dict[str, int]
 """delivered, deferred, bounced."""
 
-_OPTIONAL: Final = frozenset({"fail2ban"})
+MINE: Final = "pwmtad"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +31,14 @@ class Contestant:
     counts: Callable[[Path], Counts] | None = None
     """Reads its counts from its output."""
     missing: str = ""
+    once: bool = False
+    """It is slow: only the first round."""
     all_agents: bool = False
     """It counts the lines of error(8) and local(8) as well, not only the attempts of smtp(8)."""
 
 
 def contestants(corpus: Corpus, pwmtad: str | None, chosen: frozenset[str]) -> list[Contestant]:
-    """All of them, or those chosen by name; the slow ones only by name."""
+    """All of them, or those chosen by name."""
     log = str(corpus.path)
     listed = [
         Contestant("split", (sys.executable, str(ROOT / "bench" / "split_lines.py"), log)),
@@ -58,11 +61,14 @@ def contestants(corpus: Corpus, pwmtad: str | None, chosen: frozenset[str]) -> l
             _needs("mtail", "mtail"),
         ),
         Contestant(
-            "fail2ban", ("fail2ban-regex", log, "postfix[mode=aggressive]"), missing=_needs("fail2ban-regex", "fail2ban")
+            "fail2ban",
+            ("fail2ban-regex", log, "postfix[mode=aggressive]"),
+            missing=_needs("fail2ban-regex", "fail2ban"),
+            once=True,
         ),
-        _pwmtad(log, pwmtad),
+        *_pwmtad(log, pwmtad),
     ]
-    return [one for one in listed if (one.name in chosen if chosen else one.name not in _OPTIONAL)]
+    return [one for one in listed if not chosen or one.name in chosen]
 
 
 def truth_of(corpus: Corpus, *, all_agents: bool) -> Counts:
@@ -99,12 +105,18 @@ day "$1" "$2" | grep -c postfix/cleanup
 """
 
 
-def _pwmtad(log: str, given: str | None) -> Contestant:
+def _pwmtad(log: str, given: str | None) -> list[Contestant]:
+    """As it runs by itself, and kept to one processor, where it reads and judges in one process."""
     if given:
-        return Contestant("pwmtad", (*shlex.split(given), log), _of_pwmtad)
+        return [Contestant(MINE, (*shlex.split(given), log), _of_pwmtad)]
     command = (sys.executable, "-m", "pwmtad", "replay", "--json", "--mail-log", log)
     probe = subprocess.run([*command[:4], "--help"], capture_output=True, check=False, cwd=ROOT)
-    return Contestant("pwmtad", command, _of_pwmtad, "" if probe.returncode == 0 else "`pwmtad replay` does not start")
+    missing = "" if probe.returncode == 0 else "`pwmtad replay` does not start"
+    only = str(min(os.sched_getaffinity(0)))
+    return [
+        Contestant(MINE, command, _of_pwmtad, missing),
+        Contestant(f"{MINE}, 1 process", ("taskset", "-c", only, *command), _of_pwmtad, missing),
+    ]
 
 
 def _of_pflogsumm(output: Path) -> Counts:

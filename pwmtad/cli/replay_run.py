@@ -14,6 +14,7 @@ from pwmtad.adapters.journal import entry_from_json
 from pwmtad.cli.log_files import holds, line_lists
 from pwmtad.cli.log_order import LogFile, is_sequence
 from pwmtad.cli.progress import reading_bar
+from pwmtad.cli.replay_digests import Digests
 from pwmtad.cli.replay_summary import Summary, summary_of
 from pwmtad.core.guard import Guard
 from pwmtad.core.lines import LineReader
@@ -104,10 +105,10 @@ class Replay:
 
     def _run_chunks(self, on_record: Callable[[Record], None], advance: Callable[[int], None] | None) -> None:
         """One file after the other, in whole chunks: the fast path."""
-        for file in self._mail_logs:
-            self._observer.sources[POSTFIX_SOURCE].reader = self._reader(file)
-            for lines in line_lists(file.path, advance):
-                self._observer.count(POSTFIX_SOURCE, lines, _NO_ARRIVAL)
+        digests = Digests(self._observer.digester(POSTFIX_SOURCE), self._reader)
+        with digests.of(self._mail_logs, advance) as made:
+            for digest in made:
+                self._observer.count_digest(POSTFIX_SOURCE, digest, _NO_ARRIVAL)
                 self._observer.drop_deltas()
                 self._hand_out(on_record)
 

@@ -11,7 +11,7 @@ from pwmtad.cli.tables import Cell, Column, level_text, number, share_of, show_t
 from pwmtad.core.report import Report
 from pwmtad.model.audit import AuditActing
 from pwmtad.model.names import ReplyClass
-from pwmtad.model.suppression import COUNTING, MANUAL, ReportState, SubjectKind, SuppressionActing, SuppressionCount
+from pwmtad.model.suppression import COUNTING, HELD_BACK, MANUAL, ReportState, SubjectKind, SuppressionActing, SuppressionCount
 
 
 def render_suppressions(streams: Sequence[SuppressionActing], console: Console) -> None:
@@ -27,16 +27,18 @@ def render_suppressions(streams: Sequence[SuppressionActing], console: Console) 
         ("by people", "right"),
         ("untold", "right"),
         ("not in force", "right"),
+        ("held", "right"),
     )
     rows = [_suppressed(one) for one in counted]
     show_table(console, "Suppressions: pwmtad suppressions list", columns, rows, empty="none")
 
 
 def _suppressed(one: SuppressionActing) -> tuple[Cell, ...]:
-    suppressed = [count for count in one.counts if count.state != COUNTING]
+    suppressed = [count for count in one.counts if count.state not in (COUNTING, HELD_BACK)]
     classes = (ReplyClass.HARD_BOUNCE.value, ReplyClass.MAILBOX_FULL.value)
     domains = [count for count in suppressed if count.reply_class == ReplyClass.DEAD_DOMAIN.value]
     bad = _sum(count for count in suppressed if count.state in (ReportState.FAILED.value, ReportState.LEFT.value))
+    held = _sum(count for count in one.counts if count.state == HELD_BACK)
     return (
         one.stream,
         *(number(_sum(count for count in suppressed if count.reply_class == name)) for name in classes),
@@ -44,6 +46,7 @@ def _suppressed(one: SuppressionActing) -> tuple[Cell, ...]:
         number(_sum(count for count in suppressed if count.reply_class == MANUAL)),
         number(one.waiting),
         Text(number(bad), "bold red" if bad else ""),
+        Text(number(held), "yellow" if held else ""),
     )
 
 

@@ -21,6 +21,7 @@ from pwmtad.core.subjects import subject_of, written
 from pwmtad.core.text import clean
 from pwmtad.model.suppression import (
     COUNTING,
+    HELD_BACK,
     MAX_PAGE,
     MAX_SUBJECTS,
     ReportState,
@@ -37,7 +38,7 @@ _FIELDS: Final = (
     "subject", "kind", "class", "stream", "count", "first_at", "last_at", "suppressed_at", "by", "operator", "rule", "reply",
     "state", "verified_at",
 )  # fmt: skip
-_STYLES: Final = {ReportState.FAILED.value: "bold red", ReportState.LEFT.value: "yellow", COUNTING: "dim"}
+_STYLES: Final = {ReportState.FAILED.value: "bold red", ReportState.LEFT.value: "yellow", COUNTING: "dim", HELD_BACK: "yellow"}
 
 
 def fetch_all(path: str, query: Mapping[str, str], *, counting: bool) -> Iterator[ShownSuppression]:

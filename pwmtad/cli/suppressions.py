@@ -20,10 +20,10 @@ from pwmtad.core.subjects import domain_subject, subject_of, written
 from pwmtad.core.text import clean
 from pwmtad.model.control import MAX_WHY_CHARS
 from pwmtad.model.names import ReplyClass
-from pwmtad.model.suppression import COUNTING, MANUAL, ReportState, SubjectKind, SuppressRequest, UnsuppressRequest
+from pwmtad.model.suppression import COUNTING, HELD_BACK, MANUAL, ReportState, SubjectKind, SuppressRequest, UnsuppressRequest
 
 _CLASSES: Final = (ReplyClass.HARD_BOUNCE.value, ReplyClass.MAILBOX_FULL.value, ReplyClass.DEAD_DOMAIN.value, MANUAL)
-_STATES: Final = (COUNTING, *(state.value for state in ReportState))
+_STATES: Final = (COUNTING, HELD_BACK, *(state.value for state in ReportState))
 _ONLY: Final = {"addresses": SubjectKind.ADDRESS.value, "domains": SubjectKind.DOMAIN.value}
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -52,7 +52,7 @@ def _from_file(decorated: _Command) -> _Command:
 @click.argument("subject", required=False)
 @_filters
 @click.option("--state", type=click.Choice(_STATES), help="By how far Listmonk was told.")
-@click.option("--counting", is_flag=True, help="Also those that were not refused often enough yet.")
+@click.option("--counting", is_flag=True, help="Also those that were not refused often enough yet, or are held back.")
 @click.option("--limit", type=click.IntRange(1), default=50, show_default=True, help="Rows to show; --json has all.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per suppression.")
 @socket_option
@@ -72,7 +72,9 @@ def list_command(
     Exit code: 0; with SUBJECT 1 if it is not suppressed; 2 the daemon can't be reached.
     """
     query = _query(stream, reply_class, domain) | _subject(subject)
-    rows = (row for row in fetch_all(path, query, counting=counting or state == COUNTING) if state in (None, row.state))
+    rows = (
+        row for row in fetch_all(path, query, counting=counting or state in (COUNTING, HELD_BACK)) if state in (None, row.state)
+    )
     with _told():
         shown = list(rows if as_json else islice(rows, limit + 1))
     if as_json:

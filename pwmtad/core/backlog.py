@@ -42,6 +42,8 @@ class Flow(Struct, frozen=True):
     window_per_hour: int
     hold_all: bool = False
     """While it does not send: a stream with fixed egresses has no second lock against `postqueue -f`."""
+    resumed: bool = False
+    """It was held, is so no more, and the governor lets nothing out faster than the window: what waits for the pause is due."""
 
 
 class Moves(Struct, frozen=True):
@@ -49,6 +51,8 @@ class Moves(Struct, frozen=True):
 
     hold: tuple[str, ...] = ()
     release: tuple[str, ...] = ()
+    due: tuple[str, ...] = ()
+    """What stays where it is, and is to be tried now."""
 
 
 class Waiting(Struct, frozen=True):
@@ -82,7 +86,23 @@ def moves(
         goes, comes = _turns(here, there, room)
         hold += goes
         release += comes
-    return Moves(hold=_movable(sorted(hold, key=_age)), release=tuple(entry.queue_id for entry in sorted(release, key=_age)))
+    return Moves(
+        hold=_movable(sorted(hold, key=_age)),
+        release=tuple(entry.queue_id for entry in sorted(release, key=_age)),
+        due=_due(flow, queued, hold),
+    )
+
+
+def _due(flow: Flow, queued: Sequence[QueueEntry], hold: Sequence[QueueEntry]) -> tuple[str, ...]:
+    """Return what was deferred by the pause, which is over: it would wait for a next attempt that is up to maximal_backoff_time
+    away (4,000 s by default, postconf(5)), and all that is younger would leave before it. Without a governor it does wait: that
+    spreads it.
+    """
+    if not flow.sending or not flow.resumed:
+        return ()
+    waits = [entry for entry in queued if entry.queue_name == "deferred" and entry.delay_reason.startswith(_WAITS_HERE)]
+    goes = {entry.queue_id for entry in hold}
+    return _movable(sorted((entry for entry in waits if entry.queue_id not in goes), key=_age))
 
 
 def _turns(here: Sequence[QueueEntry], there: Sequence[QueueEntry], room: int) -> tuple[list[QueueEntry], list[QueueEntry]]:

@@ -15,22 +15,18 @@ from typing import Final
 
 from msgspec import Struct
 
+from pwmtad.core.assess import Assessed, Assessor
 from pwmtad.core.attribution import Routes
 from pwmtad.core.classify import Classifier
 from pwmtad.core.domains import DomainMemory
-from pwmtad.core.reply import parse_reply
-from pwmtad.core.tally import Column, MessageColumn, Tally
-from pwmtad.core.text import clean, domain_of, reason_of
+from pwmtad.core.tally import FIRST, INJECTED, NOTIFICATIONS, RETRIES, SIGNED, UNSIGNED, Column, MessageColumn, Tally
+from pwmtad.core.text import clean
 from pwmtad.model import events
-from pwmtad.model.counters import DAY_S, MINUTE_S, AttemptKey, DomainOperator, OpenMessage, ReasonKey
+from pwmtad.model.counters import DAY_S, MINUTE_S, DomainOperator, OpenMessage, ReasonKey
 from pwmtad.model.events import AnyEvent, Event
 from pwmtad.model.ledger import Ledger
 from pwmtad.model.names import NO_STREAM, UNKNOWN_OPERATOR, Instant, OperatorName, QueueId, ReplyClass, RuleId
 
-_REMOTE_PROGRAMS: Final = frozenset({"smtp", "lmtp"})
-"""Delivery agents that talk to a remote; local(8), pipe(8), discard(8) never leave the host (discard says `sent`)."""
-_COUNTED: Final = frozenset({"sent", "deferred", "bounced", "softbounce"})
-"""Statuses of mail; `deliverable` and `undeliverable` are address probes (verify(8))."""
 _RETRY_DELAY_S: Final = 300.0
 """minimal_backoff_time's default (postconf(5)): a message that is older than what we know of it by more was tried before."""
 _STUB_S: Final = 3600.0
@@ -38,6 +34,7 @@ _STUB_S: Final = 3600.0
 line), or a signature of a message that was dealt with before our time.
 """
 _END_OF_MESSAGE: Final = "END-OF-MESSAGE"
+SESSION_EDGES: Final = ("connect from ", "disconnect from ")
 _SESSION_S: Final = 300.0
 """smtpd_timeout's default: a process that was idle for so long has a new session, and has tried the milter again."""
 _MAX_SESSIONS: Final = 1000
@@ -57,14 +54,16 @@ class Limits(Struct, frozen=True):
 class Classified(Struct, frozen=True, gc=False):
     """An attempt that was counted, with what the rules say: the raw material of evidence."""
 
-    attempt: events.Attempt
+    attempt: Assessed
     stream: str
     egress: str
-    operator: OperatorName
+    operator: str
     reply_class: ReplyClass | None
     """None for an attempt that was sent."""
     rule: RuleId | None
     column: Column
+    domain: str
+    """The recipient's; see `text.domain_of`."""
 
 
 class Unfiltered(Struct, frozen=True, gc=False):
@@ -92,6 +91,7 @@ class Correlator:
         """`grace_s`: how long a signature may come after the message was queued; None: nobody signs, nothing is judged."""
         self._routes = routes
         self._classifier = classifier
+        self.assessor = Assessor(routes, classifier)
         self._tally = tally
         self._limits = limits
         self._grace_s = grace_s
@@ -102,7 +102,7 @@ class Correlator:
         self._domains = DomainMemory()
         self._dirty: set[str] = set()
         self._stored: set[str] = set()
-        self._blind: dict[tuple[str, int | None], tuple[Instant, str]] = {}
+        self._blind: dict[str, tuple[Instant, str]] = {}
         self._last_at: Instant = 0.0
         self.evicted = 0
         """Queue ids forgotten before `removed`, because too many were open."""
@@ -110,14 +110,16 @@ class Correlator:
         """Queue ids used again before their last message was judged (short ids)."""
         self._on: dict[type[Event], Callable[..., Classified | Unfiltered | None]] = {
             events.Attempt: self._attempt,
-            events.Client: self._client,
+            events.Client: lambda event, at: self.client(
+                event.queue_id, at, self._routes.injector(event.client_ip, event.tag), session_of(event)
+            ),
             events.Pickup: self._pickup,
-            events.Queued: self._queued,
-            events.Removed: self._removed,
+            events.Queued: lambda event, at: self.queued(event.queue_id, at, null_sender=event.sender == ""),
+            events.Removed: lambda event, at: self.removed(event.queue_id, at),
             events.Expired: self._expired,
             events.Notification: self._notification,
             events.MilterReject: self._milter_reject,
-            events.Signed: self._signed,
+            events.Signed: lambda event, at: self.signed(event.queue_id, at),
             events.MilterUnreachable: self._milter_unreachable,
         }
         self.feeds = frozenset(self._on)
@@ -127,6 +129,7 @@ class Correlator:
         """Replace what a reload may replace; what is open stays open."""
         self._routes = routes
         self._classifier = classifier
+        self.assessor = Assessor(routes, classifier)
         self._limits = limits
         self._grace_s = grace_s
         self._await_again()
@@ -137,8 +140,8 @@ class Correlator:
         """Take one event; return the delivery attempt that was counted, or the message that no milter saw."""
         handler = self._on.get(type(event))
         if handler is None:
-            if self._blind and isinstance(event, events.Other):
-                self._see_session(event)
+            if self._blind and isinstance(event, events.Other) and event.text.startswith(SESSION_EDGES):
+                self.session(session_of(event))
             return None
         at = event.at
         if at is None:
@@ -178,13 +181,16 @@ class Correlator:
 
     # -- events of the queue
 
-    def _client(self, event: events.Client, at: Instant) -> None:
-        message = self._begin(event.queue_id, at)
-        message.stream = self._routes.injector(event.client_ip, event.tag)
+    def client(self, queue_id: str, at: Instant, stream: str, session: str) -> None:
+        """A client submitted a message, which is the stream's ('': nobody's). `session`: see `session_of`."""
+        self._last_at = at
+        message = self._begin(queue_id, at)
+        message.stream = stream
         message.null_sender = False
-        self._note_stub(event.queue_id, message)
+        if not stream:
+            self._note_stub(queue_id, message)
         if self._blind:
-            blind = self._blind.get((event.tag, event.pid))
+            blind = self._blind.get(session)
             if blind is not None and 0 <= at - blind[0] <= _SESSION_S:
                 message.unfiltered = blind[1]
 
@@ -210,27 +216,28 @@ class Correlator:
         # smtpd decides once per connection: what it takes in this session goes past the milter, unless it is refused.
         if len(self._blind) >= _MAX_SESSIONS:
             self._blind.clear()
-        self._blind[event.tag, event.pid] = (at, clean(f"milter {event.milter}: {event.text}", 200))
+        self._blind[session_of(event)] = (at, clean(f"milter {event.milter}: {event.text}", 200))
 
-    def _see_session(self, event: events.Other) -> None:
-        # The process's next session finds out anew whether the milter is there.
-        if event.text.startswith(("connect from ", "disconnect from ")):
-            self._blind.pop((event.tag, event.pid), None)
+    def session(self, session: str) -> None:
+        """An smtpd process began or ended a session: the next one finds out anew whether the milter is there."""
+        self._blind.pop(session, None)
 
-    def _queued(self, event: events.Queued, at: Instant) -> Unfiltered | None:
-        message = self._open.get(event.queue_id)
+    def queued(self, queue_id: str, at: Instant, *, null_sender: bool) -> Unfiltered | None:
+        """qmgr took a message into the active queue; return it if no milter saw it."""
+        self._last_at = at
+        message = self._open.get(queue_id)
         if message is None:
-            message = self._new(event.queue_id, at)
+            message = self._new(queue_id, at)
         elif message.queued_at is not None:
             return None  # again into the active queue: a retry, or a reload
         message.queued_at = at
-        message.null_sender = message.null_sender or event.sender == ""
-        self._dirty.add(event.queue_id)
-        if message.stream and not message.null_sender:
-            self._tally.message(int(at // MINUTE_S), message.stream, MessageColumn.INJECTED)
-            self._await_signature(event.queue_id, message, at)
+        message.null_sender = null_sender = message.null_sender or null_sender
+        self._dirty.add(queue_id)
+        if message.stream and not null_sender:
+            self._tally.message(int(at // MINUTE_S), message.stream, INJECTED)
+            self._await_signature(queue_id, message, at)
             if message.unfiltered and not message.signed:
-                return Unfiltered(at, message.stream, event.queue_id, message.unfiltered)
+                return Unfiltered(at, message.stream, queue_id, message.unfiltered)
         return None
 
     def _await_signature(self, queue_id: str, message: OpenMessage, at: Instant) -> None:
@@ -238,16 +245,18 @@ class Correlator:
             message.judged = _NEVER_JUDGED
         elif message.signed:
             message.judged = _JUDGED_SIGNED
-            self._tally.message(int(at // MINUTE_S), message.stream, MessageColumn.SIGNED)
+            self._tally.message(int(at // MINUTE_S), message.stream, SIGNED)
         else:
             heappush(self._pending, (at, queue_id))
             if len(self._pending) > self._limits.max_open_messages:
                 heappop(self._pending)
 
-    def _removed(self, event: events.Removed, _at: Instant) -> None:
-        message = self._open.get(event.queue_id)
+    def removed(self, queue_id: str, at: Instant) -> None:
+        """The queue file is gone."""
+        self._last_at = at
+        message = self._open.get(queue_id)
         if message is not None:
-            self._close(event.queue_id, message)
+            self._close(queue_id, message)
 
     def _close(self, queue_id: str, message: OpenMessage) -> None:
         """The queue file is gone: forget the message, unless its signature may still come from a slower source."""
@@ -272,15 +281,17 @@ class Correlator:
 
     # -- signatures
 
-    def _signed(self, event: events.Signed, at: Instant) -> None:
-        message = self._open.get(event.queue_id)
+    def signed(self, queue_id: str, at: Instant) -> None:
+        """OpenDKIM added a signature."""
+        self._last_at = at
+        message = self._open.get(queue_id)
         if message is None:
-            message = self._new(event.queue_id, at)
-            self._note_stub(event.queue_id, message)
+            message = self._new(queue_id, at)
+            self._note_stub(queue_id, message)
         if message.signed:
             return  # MultipleSignatures: one line per signature
         message.signed = True
-        self._dirty.add(event.queue_id)
+        self._dirty.add(queue_id)
         queued_at = message.queued_at
         if queued_at is None or not message.stream or message.null_sender or self._grace_s is None:
             return
@@ -288,18 +299,18 @@ class Correlator:
             return
         minute = int(queued_at // MINUTE_S)
         if message.judged == _JUDGED_UNSIGNED:
-            self._tally.message(minute, message.stream, MessageColumn.UNSIGNED, -1)
+            self._tally.message(minute, message.stream, UNSIGNED, -1)
         message.judged = _JUDGED_SIGNED
-        self._tally.message(minute, message.stream, MessageColumn.SIGNED)
+        self._tally.message(minute, message.stream, SIGNED)
         if message.closed:
-            self._forget(event.queue_id)
+            self._forget(queue_id)
 
     def _judge(self, queued_at: Instant, queue_id: str) -> None:
         message = self._open.get(queue_id)
         if message is None or message.queued_at != queued_at or message.judged:
             return
         message.judged = _JUDGED_UNSIGNED
-        self._tally.message(int(queued_at // MINUTE_S), message.stream, MessageColumn.UNSIGNED)
+        self._tally.message(int(queued_at // MINUTE_S), message.stream, UNSIGNED)
         if message.closed:
             self._forget(queue_id)
         else:
@@ -317,37 +328,38 @@ class Correlator:
     # -- attempts
 
     def _attempt(self, event: events.Attempt, at: Instant) -> Classified | None:
-        status = event.status.lower()
-        if event.tag.rpartition("/")[2] not in _REMOTE_PROGRAMS or status not in _COUNTED:
-            return None
-        column = self._column(event, at)
-        egress, stream = self._routes.egress(event.tag)
-        operator = self._operator(event, at)
-        reply_class: ReplyClass | None = None
-        rule: RuleId | None = None
-        if status != "sent":
-            reply = parse_reply(event.text)
-            verdict = self._classifier.classify(operator, reply, event.enhanced_status)
-            reply_class, rule = verdict.reply_class, verdict.rule
-            if column is not Column.NOTIFICATIONS:
-                reason = ReasonKey(int(at // DAY_S), stream, status, reply_class.value, reason_of(reply.normalised))
-                self._tally.reason(reason)
-        key = AttemptKey(stream, egress, operator, status, reply_class.value if reply_class is not None else "")
-        self._tally.attempt(int(at // MINUTE_S), key, column)
-        return Classified(event, stream, egress, operator, reply_class, rule, column)
+        found = self.assessor.assess(event)
+        return None if found is None else self.attempt(found, at)
 
-    def _column(self, event: events.Attempt, at: Instant) -> Column:
+    def attempt(self, found: Assessed, at: Instant) -> Classified:
+        """Count a delivery attempt."""
+        self._last_at = at
+        key, meaning = found.key, found.meaning
+        column = self._column(found, at)
+        if key is None:
+            key, meaning = self.assessor.completed(found, self._operator_of(found.domain))
+        elif self._domains.get(found.domain) != key.operator:
+            self._domains.learn(DomainOperator(found.domain, key.operator, at), self._limits.max_domains)
+        if meaning.reason is not None and meaning.reply_class is not None and column is not NOTIFICATIONS:
+            reason = ReasonKey(int(at // DAY_S), found.stream, found.status, str(meaning.reply_class), meaning.reason)
+            self._tally.reason(reason)
+        self._tally.attempt(int(at // MINUTE_S), key, column)
+        reply_class, rule, _ = meaning
+        return Classified(found, found.stream, found.egress, key.operator, reply_class, rule, column, found.domain)
+
+    def _column(self, found: Assessed, at: Instant) -> Column:
         """First attempt of the (queue id, recipient), or a retry, or a notification's."""
-        message = self._open.get(event.queue_id) or self._new(event.queue_id, at)
-        seen = event.recipient == message.recipient or (message.others is not None and event.recipient in message.others)
+        queue_id, recipient = found.queue_id, found.recipient
+        message = self._open.get(queue_id) or self._new(queue_id, at)
+        seen = recipient == message.recipient or (message.others is not None and recipient in message.others)
         if not seen:
-            self._remember_recipient(message, event.recipient)
-            self._dirty.add(event.queue_id)
-        # Where its submission was never read, its age tells whether it was tried before.
-        retry = seen or at - (event.delay or 0.0) < message.opened_at - _RETRY_DELAY_S
+            self._remember_recipient(message, recipient)
+            self._dirty.add(queue_id)
         if message.null_sender:
-            return Column.NOTIFICATIONS
-        return Column.RETRIES if retry else Column.FIRST
+            return NOTIFICATIONS
+        # Where its submission was never read, its age tells whether it was tried before.
+        retry = seen or at - (found.delay or 0.0) < message.opened_at - _RETRY_DELAY_S
+        return RETRIES if retry else FIRST
 
     def _remember_recipient(self, message: OpenMessage, recipient: str) -> None:
         if not message.recipient:
@@ -357,14 +369,8 @@ class Correlator:
         else:
             message.others.add(recipient)
 
-    def _operator(self, event: events.Attempt, at: Instant) -> OperatorName:
-        """By the relay's MX host; without a relay, by what was last seen behind the recipient's domain."""
-        domain = domain_of(event.recipient)
-        if event.relay_host is not None:
-            operator = self._classifier.operator_of_relay(event.relay_host)
-            if self._domains.get(domain) != operator:
-                self._domains.learn(DomainOperator(domain, operator, at), self._limits.max_domains)
-            return operator
+    def _operator_of(self, domain: str) -> OperatorName:
+        """Without a relay the operator is the one that was last seen behind the recipient's domain."""
         known = self._domains.get(domain)
         if known is not None:
             return OperatorName(known)
@@ -474,6 +480,11 @@ class Correlator:
     def open_items(self) -> Iterable[tuple[str, OpenMessage]]:
         """Iterate over what is open, oldest first; for reports and tests."""
         return self._open.items()
+
+
+def session_of(event: Event) -> str:
+    """Return what tells one smtpd process from another."""
+    return f"{event.tag}[{event.pid}]"
 
 
 def _is_stub(message: OpenMessage) -> bool:

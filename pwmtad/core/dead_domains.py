@@ -11,11 +11,12 @@ from typing import Final
 from pwmtad.core.correlate import Classified
 from pwmtad.core.evidence import evidence_of
 from pwmtad.core.records import quote
-from pwmtad.core.text import clean, domain_of
+from pwmtad.core.text import clean
 from pwmtad.model.counters import DAY_S
 from pwmtad.model.judgement import Record, RecordKind
 from pwmtad.model.names import Instant, ReplyClass
 
+_DEAD_DOMAIN: Final = ReplyClass.DEAD_DOMAIN
 DEAD_DOMAIN_AFTER: Final = 3
 """Answers of class dead_domain before a domain is listed: one may be a DNS hiccup, and retries are hours apart. Own choice."""
 _FORGET_S: Final = 7 * DAY_S
@@ -36,7 +37,7 @@ class DeadDomains:
 
     def see(self, counted: Classified, at: Instant) -> Record | None:
         """Take an attempt that is no notification's; return the record of a domain that is listed by it."""
-        if counted.reply_class is ReplyClass.DEAD_DOMAIN:
+        if counted.reply_class is _DEAD_DOMAIN:
             return self._dead(counted, at)
         if counted.reply_class is None and (self._counts or self._listed):
             name = _name(counted)
@@ -63,7 +64,7 @@ class DeadDomains:
 
 
 def _name(counted: Classified) -> str:
-    return domain_of(counted.attempt.recipient)[:_NAME_LIMIT]
+    return counted.domain[:_NAME_LIMIT]
 
 
 def _bound(table: dict[str, tuple[int, Instant]] | dict[str, None]) -> None:

@@ -14,8 +14,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from pwmtad.core.correlate import Classified
-from pwmtad.core.tally import Column
-from pwmtad.core.text import clean, domain_of
+from pwmtad.core.tally import NOTIFICATIONS
+from pwmtad.core.text import clean
 from pwmtad.model.counters import DAY_S, MINUTE_S, AttemptBucket
 from pwmtad.model.judgement import Evidence, Scope, StopRule
 from pwmtad.model.names import OTHER_OPERATOR, UNKNOWN_OPERATOR, Instant, ReplyClass
@@ -26,8 +26,10 @@ MAX_HITS: Final = 10_000
 """Pieces of evidence per window, and in all of them together for the next start: as many as the largest `count` of a rule, so
 that a flood costs no memory."""
 _MAX_QUOTED: Final = 10
+_HOUR_MINUTES: Final = 60
 _ANSWER_MINUTES: Final = DAY_S // MINUTE_S + 1
 """Answers are kept for as long as a rule with a share may look back (see config.stop_rules)."""
+_INFRASTRUCTURE: Final = ReplyClass.INFRASTRUCTURE
 _NOT_KNOWN: Final = frozenset({OTHER_OPERATOR, UNKNOWN_OPERATOR})
 
 
@@ -111,8 +113,12 @@ class _Answers:
 
     def add(self, minute: int, count: int) -> None:
         """Count answers; minutes that are too far away are forgotten now and then."""
-        self._minutes[minute] = self._minutes.get(minute, 0) + count
-        if len(self._minutes) > 3 * _ANSWER_MINUTES:
+        minutes = self._minutes
+        if minute in minutes:
+            minutes[minute] += count
+            return
+        minutes[minute] = count
+        if len(minutes) > _ANSWER_MINUTES + _HOUR_MINUTES:
             self._minutes = {m: answers for m, answers in self._minutes.items() if abs(m - minute) <= _ANSWER_MINUTES}
 
     def total(self, at: Instant, span_s: float) -> int:
@@ -134,18 +140,20 @@ class EvidenceBook:
         self._windows: dict[tuple[str, str, str, str], _Window] = {}
         self._matching: dict[tuple[str, str, str], tuple[StopRule, ...]] = {}
         self._longest_s = max((rule.window_s for rule in self._rules), default=1)
+        self._counters: dict[tuple[str, str, str], tuple[_Answers, ...]] = {}
+        """By stream, operator and egress: what an answer counts for."""
         self._by_egress = any(rule.share is not None and rule.scope is Scope.EGRESS for rule in self._rules)
 
     def see(self, counted: Classified, at: Instant) -> Seen | None:
         """Take one attempt; return what it is evidence for, None if it is for nothing."""
         operator, reply_class = counted.operator, counted.reply_class
-        if counted.column is Column.NOTIFICATIONS or operator in _NOT_KNOWN:
+        if counted.column is NOTIFICATIONS or operator in _NOT_KNOWN:
             return None
-        if reply_class is not ReplyClass.INFRASTRUCTURE:
+        if reply_class is not _INFRASTRUCTURE:
             self._count_answers(counted.stream, operator, counted.egress, int(at // MINUTE_S), 1)
         if reply_class is None or counted.attempt.relay_host is None:
             return None
-        rules = self._rules_for(operator, reply_class.value, counted.rule or "")
+        rules = self._rules_for(operator, str(reply_class), counted.rule or "")
         if not rules:
             return None
         evidence = evidence_of(counted, at)
@@ -208,11 +216,14 @@ class EvidenceBook:
 
     def _count_answers(self, stream: str, operator: str, egress: str, minute: int, count: int) -> None:
         """The denominator is answers, retries included: a connection that failed does not say what the operator thinks."""
-        for name in ("", egress) if self._by_egress else ("",):
-            answers = self._answers.get((stream, operator, name))
-            if answers is None:
-                answers = self._answers[stream, operator, name] = _Answers()
-            answers.add(minute, count)
+        of_egress = (stream, operator, egress)
+        counters = self._counters.get(of_egress)
+        if counters is None:
+            names = ("", egress) if self._by_egress else ("",)
+            counters = tuple(self._answers.setdefault((stream, operator, name), _Answers()) for name in names)
+            self._counters[of_egress] = counters
+        for counter in counters:
+            counter.add(minute, count)
 
     def _rules_for(self, operator: str, reply_class: str, reply_rule: str) -> tuple[StopRule, ...]:
         key = (operator, reply_class, reply_rule)
@@ -247,11 +258,11 @@ def evidence_of(counted: Classified, at: Instant) -> Evidence:
         stream=counted.stream,
         egress=counted.egress,
         operator=counted.operator,
-        reply_class=counted.reply_class.value if counted.reply_class is not None else "",
+        reply_class=str(counted.reply_class or ""),
         rule=counted.rule or "",
         queue_id=clean(attempt.queue_id, 30),
         recipient=hashlib.sha256(attempt.recipient.lower().encode("utf-8", "replace")).hexdigest()[:16],
-        recipient_domain=clean(domain_of(attempt.recipient), 255),
+        recipient_domain=clean(counted.domain, 255),
         relay_host=clean(attempt.relay_host or "", 255),
         text=clean(attempt.text, TEXT_LIMIT),
     )
@@ -259,7 +270,9 @@ def evidence_of(counted: Classified, at: Instant) -> Evidence:
 
 def subject_of(scope: Scope, stream: str, operator: str, egress: str) -> str:
     """Return what a halt of this scope is about."""
-    return {Scope.STREAM: stream, Scope.OPERATOR: operator, Scope.EGRESS: egress}[scope]
+    if scope is Scope.STREAM:
+        return stream
+    return operator if scope is Scope.OPERATOR else egress
 
 
 def _covers(rule: StopRule, operator: str) -> bool:

@@ -26,8 +26,8 @@ from pwmtad.core.records import quote
 from pwmtad.core.repeats import Repeats, RepeatWatch
 from pwmtad.core.stream_counts import StreamCounts
 from pwmtad.core.suppress import SuppressionBook
-from pwmtad.core.tally import Column, MessageColumn
-from pwmtad.core.text import clean, domain_of
+from pwmtad.core.tally import FIRST, NOTIFICATIONS, MessageColumn
+from pwmtad.core.text import clean
 from pwmtad.model import events
 from pwmtad.model.counters import DAY_S, MINUTE_S
 from pwmtad.model.judgement import (
@@ -96,6 +96,8 @@ class Guard:
         """Those configured now."""
         self.broken: Mapping[str, Collection[str]] = {}
         """By stream: egresses that can't be used, set by whoever looks at the host."""
+        self.doubts: dict[str, Mapping[str, str]] = {}
+        """By stream: codes of what is not known of its Listmonk, with a sentence each, set by whoever looks at it."""
         self.leaks = LeakWatch()
         self.localhost_ids = LocalhostIds()
         self.repeats: dict[str, Repeats] = {}
@@ -127,14 +129,15 @@ class Guard:
         judge = self.streams.get(counted.stream)
         if judge is None:
             return
-        if counted.column is Column.NOTIFICATIONS:
+        if counted.column is NOTIFICATIONS:
             return  # who sends us mail that bounces must not be able to bring anything about
-        if counted.column is Column.FIRST:
+        if counted.column is FIRST:
             self._count_first(judge, counted, at)
-        if counted.attempt.relay_host is not None and judge.halts:
+        if judge.probing and counted.attempt.relay_host is not None:
             judge.answered(counted.operator, counted.egress)
         self.suppressions.see(counted, at)
-        self._add(self.leaks.see(counted, at))
+        if counted.stream in self.leaks.held:
+            self._add(self.leaks.see(counted, at))
         seen = self._book.see(counted, at)
         if seen is not None:
             self._evidence.append(seen.evidence)
@@ -144,7 +147,7 @@ class Guard:
         listed = self._dead.see(counted, at)
         if listed is not None:
             self._add([listed])
-        if self._is_excluded(counted):
+        if self._excludes and self._is_excluded(counted):
             self._excluded(judge, counted, at)
 
     def message(self, minute: int, stream: str, column: MessageColumn, count: int) -> None:
@@ -186,7 +189,7 @@ class Guard:
             start, counts = context.warmup_starts.get(name), self._counts[name]
             self._add(judge.set_start(start, now))
             # First what is not known: nothing goes on before that is asked.
-            self._add(judge.unknown(_with_start(context.unknown, start, now), now))
+            self._add(judge.unknown({**_with_start(context.unknown, start, now), **self.doubts.get(name, {})}, now))
             self._add(judge.time(now))
             self._forget_served(judge)
             judge.refresh(now)
@@ -303,6 +306,7 @@ class Guard:
             self.message(row.start // MINUTE_S, row.stream, MessageColumn.SIGNED, row.counts.signed)
             self.message(row.start // MINUTE_S, row.stream, MessageColumn.UNSIGNED, row.counts.unsigned)
         self._book.load_answers(ledger.attempts)
+        self.suppressions.load(ledger.attempts)
 
     @property
     def has_deltas(self) -> bool:
@@ -356,6 +360,8 @@ class Guard:
 
     def _set_streams(self, policy: Policy) -> None:
         self._kept_out = frozenset().union(*policy.excluded_domains.values())
+        excluded_operators = any(stream.excluded_operators for stream in policy.settings.streams.values())
+        self._excludes = excluded_operators or bool(policy.excluded_domains)
         for name, stream in policy.settings.streams.items():
             judge = self._judges.get(name)
             if judge is not None:
@@ -397,18 +403,18 @@ class Guard:
             self.attempts_at_first_halt = self.attempts
 
     def _count_first(self, judge: StreamJudge, counted: Classified, at: Instant) -> None:
-        counts = self._counts[judge.name]
-        counts.first(at)
+        hour, utc_day = self._counts[judge.name].first(at)
         self._repeats[judge.name].add(counted.attempt.recipient, at)
         latest = self._latest[judge.name]
         latest.append((at, counted))
-        self._add(judge.volume(Volume(counts.hour(), counts.utc_day(at)), latest, at))
+        if not judge.is_calm(hour, utc_day, at):
+            self._add(judge.volume(Volume(hour, utc_day), latest, at))
 
     def _is_excluded(self, counted: Classified) -> bool:
         if counted.operator in self.streams[counted.stream].settings.excluded_operators:
             return True
         listed = self._policy.excluded_domains.get(counted.stream)
-        return listed is not None and domain_of(counted.attempt.recipient) in listed
+        return listed is not None and counted.domain in listed
 
     def _excluded(self, judge: StreamJudge, counted: Classified, at: Instant) -> None:
         evidence = evidence_of(counted, at)

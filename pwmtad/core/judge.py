@@ -88,6 +88,7 @@ class StreamJudge:
         self.policy = policy
         self.memory = memory if memory is not None else StreamMemory()
         self.halts: dict[str, Halt] = {halt.id: halt for halt in halts}
+        self._sort()
         self.changed_halts: set[str] = set()
         self.memory_changed = False
         self.served: set[tuple[str, str]] = set()
@@ -162,10 +163,9 @@ class StreamJudge:
         the quiet time begins anew; on the ladder the rule's own threshold counts again.
         """
         records = []
-        for halt in open_halts(self.halts.values()):
-            if halt.subject != subject_of(halt.scope, self.name, piece.operator, piece.egress) or not any(
-                rule.id == halt.rule for rule in rules
-            ):
+        ids = [rule.id for rule in rules]
+        for halt in self._open:
+            if halt.rule not in ids or halt.subject != subject_of(halt.scope, self.name, piece.operator, piece.egress):
                 continue
             if halt.phase is HaltPhase.ACTIVE:
                 self._note(halt, at)
@@ -250,6 +250,15 @@ class StreamJudge:
 
     # -- levels: asked at every look
 
+    def is_calm(self, hour: int, utc_day: int, now: Instant) -> bool:
+        """Whether `volume` would have nothing to say: asked at every first attempt."""
+        limit = self._spike_limit
+        return (
+            self._refreshed
+            and (limit is None or hour <= limit or self._was_noted(SPIKE_RULE, now))
+            and (utc_day < self.settings.ceiling_per_day or self.memory.capped_day >= now // DAY_S)
+        )
+
     def volume(self, volume: Volume, latest: Iterable[tuple[Instant, Classified]], now: Instant) -> list[Record]:
         """The spike rule and the day's ceiling. Asked at every first attempt: cheap while nothing is wrong.
 
@@ -327,8 +336,8 @@ class StreamJudge:
 
     def answered(self, operator: str, egress: str) -> None:
         """An attempt was answered: probes count them, as far as the policy asks for them."""
-        for halt in open_halts(self.halts.values()):
-            probing = halt.phase is HaltPhase.PROBING and halt.probed < self.policy.probe_min_attempts
+        for halt in self.probing:
+            probing = halt.probed < self.policy.probe_min_attempts
             if probing and halt.subject == subject_of(halt.scope, self.name, operator, egress):
                 self._put(replace(halt, probed=halt.probed + 1))
 
@@ -347,10 +356,23 @@ class StreamJudge:
 
     def _stands(self, rule: str, subject: str, at: Instant) -> bool:
         """Whether the rule's halt of the subject stands already; if so, its ground persists."""
-        for halt in standing(self.halts.values()):
+        for halt in self._standing:
             if halt.rule == rule and halt.subject == subject:
                 self._note(halt, at)
                 return True
+        return False
+
+    def _sort(self) -> None:
+        """Keep at hand what is asked for at every attempt: halts by what they do; those that ended do nothing."""
+        self._open = tuple(open_halts(self.halts.values()))
+        self._standing = tuple(standing(self._open))
+        self.probing = tuple(halt for halt in self._open if halt.phase is HaltPhase.PROBING)
+
+    def _was_noted(self, rule: str, now: Instant) -> bool:
+        """Whether `_stands` would say yes of the whole stream, and change nothing."""
+        for halt in self._standing:
+            if halt.rule == rule and halt.subject == self.name:
+                return now - halt.last_evidence_at < _NOTE_INTERVAL_S
         return False
 
     def _note(self, halt: Halt, at: Instant) -> None:
@@ -400,6 +422,7 @@ class StreamJudge:
         if before is not None and before.phase is HaltPhase.ACTIVE and halt.phase is not HaltPhase.ACTIVE:
             self.served.add((halt.rule, halt.subject))
         self.halts[halt.id] = halt
+        self._sort()
         self.changed_halts.add(halt.id)
         if halt.phase is HaltPhase.ACTIVE and halt.scope is Scope.STREAM and self.memory.halted_since is None:
             self.memory.halted_since = halt.phase_at

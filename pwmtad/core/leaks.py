@@ -25,7 +25,8 @@ class LeakWatch:
     """Watches streams that are held. Not thread-safe; no clock."""
 
     def __init__(self) -> None:
-        self._held: dict[str, tuple[str, Instant]] = {}
+        self.held: dict[str, tuple[str, Instant]] = {}
+        """By stream: what holds it, and since when."""
         self._told_at: dict[str, Instant] = {}
         self._since_told: dict[str, int] = {}
         self.leaking: dict[str, Instant] = {}
@@ -33,18 +34,18 @@ class LeakWatch:
 
     def hold(self, stream: str, name: str, at: Instant) -> None:
         """Postfix was told, and has confirmed, that the stream is held. The first moment counts."""
-        if stream not in self._held:
-            self._held[stream] = (name, at)
+        if stream not in self.held:
+            self.held[stream] = (name, at)
 
     def let_go(self, stream: str) -> None:
         """The stream may send again."""
-        self._held.pop(stream, None)
+        self.held.pop(stream, None)
         self.leaking.pop(stream, None)
         self._since_told.pop(stream, None)
 
     def see(self, counted: Classified, at: Instant) -> list[Record]:
         """Take a delivery attempt; return the alarm if it began while its stream was held."""
-        held = self._held.get(counted.stream)
+        held = self.held.get(counted.stream)
         attempt = counted.attempt
         if held is None or attempt.relay_host is None:
             return []

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, tzinfo
-from typing import Final
+from typing import Final, NamedTuple
 
 from pwmtad.core.opendkim_log import opendkim
 from pwmtad.core.postfix_log import HANDLERS, Handler, anything
@@ -30,15 +30,29 @@ _TAG_CACHE_LIMIT: Final = 4096
 """Entries; a tag with its pid. Postfix starts a new smtp process every 100 deliveries, so the cache must be bounded."""
 
 
+class Known(NamedTuple):
+    """What is known of a tag with its pid."""
+
+    tag: str
+    pid: int | None
+    handler: Handler
+    program: str
+    """The program of Postfix that has a grammar of its own, or `opendkim`; else empty."""
+    session: str
+    """`tag[pid]`: what tells one process from another."""
+
+
 class LineReader:
     """Turns lines into events. One reader per source: it remembers the year of traditional timestamps."""
 
-    __slots__ = ("_now", "_rfc3339", "_tags", "_traditional")
+    __slots__ = ("_grammars", "_rfc3339", "_traditional", "tags")
 
     def __init__(self, *, zone: tzinfo = UTC, now: Instant = 0.0, year: int | None = None) -> None:
         self._rfc3339 = Rfc3339()
         self._traditional = Traditional(zone=zone, now=now, year=year)
-        self._tags: dict[str, tuple[str, int | None, Handler]] = {}
+        self._grammars: dict[str, tuple[Handler, str]] = {}
+        self.tags: dict[str, Known] = {}
+        """By `tag[pid]:`, as far as `known` was asked for it."""
 
     def set_now(self, now: Instant) -> None:
         """Move the moment that decides the year of traditional timestamps."""
@@ -50,7 +64,7 @@ class LineReader:
             words = line.split(" ", 3)
             at = self._rfc3339.read(words[0])
             if at is not None and len(words) == 4:
-                known = self._tags.get(words[2]) or self._learn(words[2])
+                known = self.known(words[2])
                 if known is not None:
                     return known[2](at, words[1], known[0], known[1], words[3])
         else:
@@ -58,7 +72,7 @@ class LineReader:
             if at is not None:
                 words = line[16:].split(" ", 2)
                 if len(words) == 3:
-                    known = self._tags.get(words[1]) or self._learn(words[1])
+                    known = self.known(words[1])
                     if known is not None:
                         return known[2](at, words[0], known[0], known[1], words[2])
         return self._unusual(line, at)
@@ -66,7 +80,7 @@ class LineReader:
     def entry(self, entry: JournalEntry) -> AnyEvent:
         """Read one journal entry: the journal has taken the line apart already."""
         word = entry.tag + ":"  # as a file's line has it: one cache for both
-        known = self._tags.get(word) or self._learn(word)
+        known = self.known(word)
         if known is None:
             return events.Unparsed(entry.at, entry.host, entry.tag, entry.pid, entry.message)
         return known[2](entry.at, entry.host, known[0], entry.pid, entry.message)
@@ -81,21 +95,50 @@ class LineReader:
                 return event
         return anything(None, "", "postfix", None, message)
 
-    def _learn(self, word: str) -> tuple[str, int | None, Handler] | None:
+    def known(self, word: str) -> Known | None:
         """Take `tag[pid]:` apart and find its grammar; None if it is no tag."""
+        known = self.tags.get(word)
+        if known is not None:
+            return known
         found = _TAG.match(word)
         if found is None:
             return None
         tag, pid = found.groups()
-        known = (tag, int(pid) if pid else None, handler_for(tag))
-        if len(self._tags) >= _TAG_CACHE_LIMIT:
-            self._tags.clear()
-        self._tags[word] = known
+        grammar = self._grammars.get(tag)
+        if grammar is None:
+            if len(self._grammars) >= _TAG_CACHE_LIMIT:
+                self._grammars.clear()
+            grammar = self._grammars[tag] = _grammar_of(tag)
+        handler, program = grammar
+        number = int(pid) if pid else None
+        known = Known(tag, number, handler, program, f"{tag}[{number}]")
+        if len(self.tags) >= _TAG_CACHE_LIMIT:
+            self.tags.clear()
+        self.tags[word] = known
         return known
+
+    @property
+    def second(self) -> tuple[str, str, int]:
+        """What RFC 3339 timestamps of the last second read begin and end with, and that second in microseconds."""
+        return self._rfc3339.second
+
+    def begin(self, line: str, words: list[str]) -> Instant | None:
+        """Read the timestamp of a line of ASCII that was split into its first words; None: see `line` for what it is.
+
+        Where a traditional timestamp is three words, `words` is changed to what it is with one.
+        """
+        if not line.isascii():
+            return None
+        if line[10:11] == "T":
+            return self._rfc3339.read(words[0])
+        at = self._traditional.read(line)
+        if at is not None:
+            words[:] = (line[:15], *line[16:].split(" ", 3))
+        return at
 
     def _unusual(self, line: str, at: Instant | None) -> AnyEvent:
         found = _UNKNOWN_PREFIX.match(line)
-        if found is not None and (known := self._tags.get(found[1]) or self._learn(found[1])) is not None:
+        if found is not None and (known := self.known(found[1])) is not None:
             return known[2](at, "", known[0], known[1], found[2])
         return events.Unparsed(at, "", "", None, line)
 
@@ -116,6 +159,14 @@ def handler_for(tag: str) -> Handler:
     if tag.startswith("postfix") or head.startswith("postfix"):
         return anything
     return _unknown
+
+
+def _grammar_of(tag: str) -> tuple[Handler, str]:
+    handler = handler_for(tag)
+    if handler is opendkim:
+        return handler, "opendkim"
+    program = tag.rpartition("/")[2]
+    return handler, program if HANDLERS.get(program) is handler else ""
 
 
 def daemon_of(tag: str) -> str:

@@ -25,6 +25,12 @@ from pwmtad.model.names import Instant
 
 FIRST_LOOK_S: Final = 30.0
 """A pause that is first seen later than this after it was asked for may have been resumed and paused again by a person."""
+RESTART_S: Final = 20.0
+"""So long before the first look of this run the last good one of the run before may be: a crash takes 5 s (RestartSec=) and a
+start, and in a halt there are 5 s between two whole looks. Own choice, below what holds for two looks of one run
+(listmonk_engine.WATCHED_S)."""
+_SEEN_S: Final = 2.0
+"""How often `seen_at` is renewed, and stored."""
 MAX_HELD: Final = 2000
 """Campaigns remembered. Own choice: far above what runs at once; the rest stays paused and has to be resumed by a person."""
 
@@ -42,10 +48,13 @@ def running_of(actual: ListmonkActual) -> tuple[Campaign, ...]:
     return tuple(one for one in actual.campaigns if one.status == CampaignStatus.RUNNING)
 
 
-def settle(memory: ListmonkMemory, actual: ListmonkActual, now: Instant, *, watched: bool = True) -> Settled:
+def settle(
+    memory: ListmonkMemory, actual: ListmonkActual, now: Instant, *, watched: bool = True, is_first: bool = False
+) -> Settled:
     """Compare what is remembered with what is seen. A campaign that is not paused any more is nobody's.
 
     `watched`: the look before this one was seconds ago, so nobody has resumed and paused again meanwhile without being seen.
+    `is_first`: it is the first look of this run of pwmtad, which goes by what is stored of the last one before it.
     """
     seen = {one.id: one for one in actual.campaigns}
     kept: list[PausedCampaign] = []
@@ -55,7 +64,7 @@ def settle(memory: ListmonkMemory, actual: ListmonkActual, now: Instant, *, watc
         if campaign is None:
             kept += [] if actual.complete else [held]
         elif campaign.status == CampaignStatus.PAUSED and campaign.uuid == held.uuid:
-            after = _seen_paused(held, campaign, now, watched=watched)
+            after = _seen_paused(held, campaign, now, watched=watched or (is_first and _was_just_seen(held, now)))
             kept.append(after)
             if after.holding is Holding.UNSURE and held.holding is not Holding.UNSURE:
                 given_up.append(after)
@@ -68,12 +77,14 @@ def _seen_paused(held: PausedCampaign, campaign: Campaign, now: Instant, *, watc
         case Holding.OURS if held.first_at is None:
             if not 0 <= now - held.asked_at <= FIRST_LOOK_S:
                 return replace(held, holding=Holding.UNSURE)
-            return replace(held, first_at=campaign.updated_at, last_at=campaign.updated_at)
+            return replace(held, first_at=campaign.updated_at, last_at=campaign.updated_at, seen_at=now)
         case Holding.OURS if changed:
             # Until it has drained Listmonk writes its counts; after that whoever changed it is a person.
             if watched and held.first_at is not None and campaign.updated_at <= held.first_at + held.drain_s:
-                return replace(held, last_at=campaign.updated_at)
+                return replace(held, last_at=campaign.updated_at, seen_at=now)
             return replace(held, holding=Holding.UNSURE)
+        case Holding.OURS if held.seen_at is not None and now - held.asked_at <= held.drain_s + FIRST_LOOK_S:
+            return replace(held, seen_at=now) if not 0 <= now - held.seen_at < _SEEN_S else held
         case Holding.RELEASING:
             # The answer was lost. If nothing has touched the campaign since, the request did not arrive.
             return replace(held, holding=Holding.UNSURE if changed else Holding.OURS)
@@ -81,6 +92,15 @@ def _seen_paused(held: PausedCampaign, campaign: Campaign, now: Instant, *, watc
             return replace(held, holding=Holding.UNSURE)
         case _:
             return held
+
+
+def _was_just_seen(held: PausedCampaign, now: Instant) -> bool:
+    return held.seen_at is not None and 0 <= now - held.seen_at <= RESTART_S
+
+
+def unseen(memory: ListmonkMemory) -> ListmonkMemory:
+    """A look failed: whoever looks next, also after a restart, does not know what was clicked meanwhile."""
+    return _with(memory, [replace(held, seen_at=None) if held.seen_at is not None else held for held in memory.campaigns])
 
 
 def ask(memory: ListmonkMemory, campaigns: Iterable[Campaign], now: Instant, drain_s: float) -> ListmonkMemory:

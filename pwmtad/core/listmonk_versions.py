@@ -49,7 +49,6 @@ def traits_of(text: str, fields: Collection[str] = ()) -> Traits:
         supported=version >= _OLDEST,
         by_key=version >= (6, 0, 0),
         extra=int(not known or version < (6, 1, 0)),
-        must_drain=version < (5, 0, 0),
         first_counts=version < (6, 1, 0),
         see_right=_see_right(version),
         pause_right=_pause_right(version),

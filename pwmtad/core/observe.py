@@ -7,18 +7,32 @@ so a slow or unreadable journal makes nothing look unsigned.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, tzinfo
-from typing import Final
+from math import isnan
+from typing import Any, Final
 
 from msgspec import Struct
 
 from pwmtad.core.attribution import Routes
 from pwmtad.core.classify import Classifier
 from pwmtad.core.correlate import Classified, Correlator, Limits
+from pwmtad.core.digest import (
+    ATTEMPT,
+    CLIENT,
+    MESSAGE_ID,
+    QUEUED,
+    QUEUED_NULL,
+    REMOVED,
+    SESSION,
+    SIGNED,
+    Digest,
+    is_mine,
+)
+from pwmtad.core.digester import Digester
 from pwmtad.core.guard import Context, Guard
+from pwmtad.core.latency import Latency
 from pwmtad.core.lines import LineReader, daemon_of
-from pwmtad.core.message_ids import MARK
 from pwmtad.core.tally import Tally
 from pwmtad.model import events
 from pwmtad.model.counters import MINUTE_S
@@ -34,7 +48,6 @@ _UNVERIFIED_S: Final = 60.0
 busy reading a backlog is waited for. Own choice: twice the grace time, and longer than journalctl takes to be started again."""
 _SIGNALS: Final = frozenset({events.MilterUnreachable, events.BindFailed, events.Suppressed, events.LocalDeferral})
 """Looked up by type: this is asked for every line."""
-_SIGNING: Final = (events.Signed, events.NotSigned, events.SigningFailed)
 
 
 class Parts(Struct, frozen=True):
@@ -78,6 +91,8 @@ class Observer:
         guard: Guard,
     ) -> None:
         self.guard = guard
+        self.latency = Latency()
+        """Filled by whoever knows when a batch was counted and judged."""
         self._routes = parts.routes
         self.warmup_starts: dict[str, Instant] = {}
         self.unknown: dict[str, str] = {}
@@ -110,10 +125,12 @@ class Observer:
         self._changed = False
         self._dirty_checkpoints: set[str] = set()
         self.tally.on_message = guard.message
+        self._digesters: dict[str, Digester] = {}
 
     def reconfigure(self, parts: Parts) -> None:
         """Replace what a reload may replace."""
         self._routes = parts.routes
+        self._digesters.clear()
         self.correlator.reconfigure(
             routes=parts.routes, classifier=parts.classifier, limits=parts.limits, grace_s=parts.grace_s
         )
@@ -165,9 +182,9 @@ class Observer:
             source.last_line_at = event.at
             for other in self.sources.values():
                 other.watermark = max(other.watermark, event.at)
-            if event.at >= self._soonest_look and self._is_due(event.at):
+            if event.at >= self._due:
                 self.look(event.at)
-        if self._is_mine(source.kind, event):
+        if is_mine(source.kind, event):
             self._count_event(event.name, 1)
             self._feed(event)
         elif isinstance(event, events.Suppressed):
@@ -210,10 +227,6 @@ class Observer:
             return min(now, *newest)
         return None if any(now - source.heard_at < _UNVERIFIED_S for source in behind) else now
 
-    def _is_due(self, at: Instant) -> bool:
-        """Each minute of the log, and when the grace time of a message without a signature is over."""
-        return at >= self._next_look or at >= self.correlator.deadline
-
     @property
     def changed(self) -> bool:
         """Whether a commit would write anything."""
@@ -252,47 +265,86 @@ class Observer:
 
     def count(self, name: str, records: Sequence[str] | Sequence[JournalEntry], now: Instant) -> None:
         """Count lines of one source, in order. Lines whose time is after `now` are counted but move no time on."""
-        source = self.sources[name]
-        parsed: dict[str, int] = {}
-        unparsed: dict[str, int] = {}
-        reader, kind = source.reader, source.kind
-        all_mine = kind is SourceKind.BOTH
-        fed = self.correlator.feeds | _SIGNALS
-        kinds: dict[type[AnyEvent], int] = {}
-        message_ids = events.MessageId
-        begun = self.counters_since is not None or kind is SourceKind.OPENDKIM
-        for record in records:
-            event = reader.line(record) if type(record) is str else reader.entry(record)  # type: ignore[arg-type]
-            counts = unparsed if type(event) is events.Unparsed else parsed
-            tag = event.tag
-            counts[tag] = counts.get(tag, 0) + 1
-            at = event.at
-            if at is not None:
-                source.last_line_at = at
-                if not begun:
-                    begun, self.counters_since = True, at
-                # A line from the future must not move halts and caps on.
-                if at >= self._soonest_look and at <= now and self._is_due(at):
-                    source.watermark = max(source.watermark, at)
-                    self.look(at)
-            event_type = type(event)
-            if all_mine or self._is_mine(kind, event):
-                kinds[event_type] = kinds.get(event_type, 0) + 1
-                if event_type is message_ids:
-                    self._message_id(event)
-                elif event_type in fed or self.correlator.watches_sessions:
-                    self._feed(event)
-            elif event_type is events.Suppressed:
-                self.suppressed_at = self._judged_at(at)  # journald speaks for all
-        self._add_up(name, kinds, {"parsed": parsed, "unparsed": unparsed})
+        self.count_digest(name, self.digester(name)(self.sources[name].reader, records), now)
 
-    def _add_up(self, name: str, kinds: Mapping[type[AnyEvent], int], outcomes: Mapping[str, Mapping[str, int]]) -> None:
+    def digester(self, name: str) -> Digester:
+        """Return what makes digests of a source's lines, until the next reload."""
+        digester = self._digesters.get(name)
+        if digester is None:
+            digester = Digester(self.sources[name].kind, self._routes, self.correlator.assessor)
+            self._digesters[name] = digester
+        return digester
+
+    def count_digest(self, name: str, digest: Digest, now: Instant) -> None:
+        """As `count`, where the lines were digested elsewhere (replay)."""
+        source = self.sources[name]
+        times = digest.times
+        if self.counters_since is None and source.kind is not SourceKind.OPENDKIM:
+            self.counters_since = next((at for at in times if not isnan(at)), None)
+        more = iter(digest.more)
+        due = self._due
+        correlator, see, arrived = self.correlator, self.guard.see, self._arrived_at
+        for kind, at, queue_id in zip(digest.kinds, times, digest.ids, strict=True):
+            # A line from the future must not move halts and caps on.
+            if due <= at <= now:
+                source.last_line_at = at
+                source.watermark = max(source.watermark, at)
+                self.look(at)
+                due = self._due
+            if kind == ATTEMPT:
+                counted = correlator.attempt(next(more), at)
+                see(counted, at if arrived is None or at < arrived else arrived)
+            elif kind == REMOVED:
+                correlator.removed(queue_id, at)
+            elif kind == SIGNED:
+                correlator.signed(queue_id, at)
+            elif kind > MESSAGE_ID:
+                self._count_kind(kind, at, queue_id, more)
+                due = self._due
+        source.last_line_at = next((at for at in reversed(times) if not isnan(at)), source.last_line_at)
+        self._add_up(name, digest)
+
+    def _count_kind(self, kind: int, at: Instant, queue_id: str, more: Iterator[Any]) -> None:
+        correlator = self.correlator
+        if QUEUED <= kind <= QUEUED_NULL:
+            unfiltered = correlator.queued(queue_id, at, null_sender=kind == QUEUED_NULL)
+            if unfiltered is not None:
+                self.guard.unfiltered(unfiltered.stream, queue_id, unfiltered.text, self._judged_at(at))
+        elif kind == CLIENT:
+            stream, session = next(more)
+            correlator.client(queue_id, at, stream, session)
+        elif kind == SESSION:
+            if correlator.watches_sessions:
+                correlator.session(queue_id)
+        else:
+            self._take(next(more))
+
+    def _take(self, event: AnyEvent) -> None:
+        if isinstance(event, events.MessageId):
+            self._message_id(event)
+        else:
+            self._feed(event)
+
+    @property
+    def _due(self) -> Instant:
+        """When the next line brings a look about: each minute of the log, and when the grace time of a message without a
+        signature is over; but not sooner than a second after the last look.
+        """
+        deadline, minute = self.correlator.deadline, self._next_look
+        soonest = self._soonest_look
+        due = deadline if deadline < minute else minute
+        return due if due > soonest else soonest
+
+    def _add_up(self, name: str, digest: Digest) -> None:
         """Carry a batch's counts of events and lines on."""
-        for counted_type, count in kinds.items():
-            self._count_event(counted_type.name, count)
-        for outcome, tags in outcomes.items():
-            for tag, count in tags.items():
-                self.tally.lines(name, daemon_of(tag), outcome, count)
+        for event_name, count in digest.events.items():
+            self._count_event(event_name, count)
+        for (daemon, outcome), count in digest.lines.items():
+            self.tally.lines(name, daemon, outcome, count)
+        for daemon, event_name, count in digest.counted_kinds():
+            if count:
+                self._count_event(event_name, count)
+                self.tally.lines(name, daemon, "parsed", count)
 
     def _count_event(self, name: str, count: int) -> None:
         self.event_counts[name] = self.event_counts.get(name, 0) + count
@@ -302,15 +354,13 @@ class Observer:
         guard = self.guard
         if counted is not None:
             if isinstance(counted, Classified):
-                guard.see(counted, self._judged_at(counted.attempt.at))
+                guard.see(counted, self._judged_at(event.at))
             else:
                 guard.unfiltered(counted.stream, counted.queue_id, counted.text, self._judged_at(counted.at))
         elif type(event) in _SIGNALS:
             self._signal(guard, event)
 
-    def _message_id(self, event: AnyEvent) -> None:
-        if not isinstance(event, events.MessageId) or MARK not in event.message_id:
-            return
+    def _message_id(self, event: events.MessageId) -> None:
         stream = self.correlator.stream_of(event.queue_id)
         if stream:
             self.guard.localhost_ids.see(stream, event.message_id, self._judged_at(event.at))
@@ -332,10 +382,3 @@ class Observer:
         if self._arrived_at is None:
             return self.correlator.last_at if at is None else at
         return self._arrived_at if at is None else min(at, self._arrived_at)
-
-    @staticmethod
-    def _is_mine(kind: SourceKind, event: AnyEvent) -> bool:
-        if kind is SourceKind.BOTH:
-            return True
-        signing = isinstance(event, _SIGNING) or event.tag == "opendkim"
-        return signing if kind is SourceKind.OPENDKIM else not signing

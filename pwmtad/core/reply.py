@@ -81,7 +81,9 @@ def normalise(text: str) -> str:
         text = text[: _MAX_RAW - 2048] + _GAP + text[-2048:]
     if not text.isprintable():
         text = _INVISIBLE.sub("", text.translate(_TO_SPACE))
-    line = " ".join(text.split())
+    line = text
+    if "  " in text or text[:1].isspace() or text[-1:].isspace() or not text.isprintable():
+        line = " ".join(text.split())
     found = _CODE.match(line)
     if found is not None:
         line = _unfold(line, found[1])

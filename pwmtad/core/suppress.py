@@ -3,6 +3,7 @@
 Only what a rule calls the recipient's or its domain's own fault counts (`hard_bounce`, `mailbox_full`, `dead_domain`); what
 speaks of us never does, whatever its codes. An attempt speaks of its own recipient alone: a reply that names somebody else's
 address suppresses nobody. What is complete lives in the store; here is what is still counted, and what is to be stored next.
+An operator that calls too many of its recipients unknown is not believed (suppress_brake): those bounces are held back.
 """
 
 from __future__ import annotations
@@ -17,9 +18,12 @@ from msgspec.structs import replace
 from pwmtad.config import SuppressionSettings
 from pwmtad.core.correlate import Classified
 from pwmtad.core.subjects import address_of
+from pwmtad.core.suppress_brake import GAVE_UP, BounceBrake, HardShare
+from pwmtad.core.suppress_words import held_back_record
 from pwmtad.core.tally import Column
 from pwmtad.core.text import clean
-from pwmtad.model.counters import DAY_S
+from pwmtad.model.counters import DAY_S, AttemptBucket
+from pwmtad.model.judgement import Record
 from pwmtad.model.names import Instant, ReplyClass
 from pwmtad.model.suppression import (
     MANUAL,
@@ -38,10 +42,9 @@ MAX_COUNTING: Final = 50_000
 _MAX_DONE: Final = 10_000
 _DONE_S: Final = float(DAY_S)
 """A domain that was suppressed is not counted again for so long: its queued messages are tried for days."""
-_BOUNCED: Final = frozenset({"bounced", "softbounce"})
-"""Postfix gave up, or would have without soft_bounce=yes. A 5xx greeting is deferred: it names nobody."""
 _REPLY_LIMIT: Final = 300
 _NAME_LIMIT: Final = 255
+_NO_GROUNDS: Final = Grounds()
 _Value = TypeVar("_Value")
 
 
@@ -74,7 +77,8 @@ class _Counting:
 
     def put(self, row: Sighting) -> None:
         """Put one in that is not there; the one seen longest ago may go for it."""
-        self._rows[row.key] = row
+        # Its grounds are on their way to the store, where they are asked for. Here they took 30 MB of a busy host's memory.
+        self._rows[row.key] = replace(row, grounds=_NO_GROUNDS)
         self._subjects[row.key.subject] = self._subjects.get(row.key.subject, 0) + 1
         for key in _too_many(self._rows, MAX_COUNTING):
             self.pop(key)
@@ -93,30 +97,65 @@ class SuppressionBook:
         self._reset: dict[SuppressionKey, None] = {}
         self._sightings: dict[SuppressionKey, Sighting] = {}
         self._marks: list[Mark] = []
+        self._brake = BounceBrake(settings)
+        self._told: set[tuple[str, str]] = set()
+        """Streams and operators whose hard bounces are held back, and of which that was recorded."""
         self.reconfigure(settings, own_domains)
 
     def reconfigure(self, settings: SuppressionSettings, own_domains: frozenset[str]) -> None:
         """Take a reloaded configuration; what was counted stays."""
-        self._settings = settings
+        self._settings = self._brake.settings = settings
         self._own_domains = own_domains
+
+    def load(self, buckets: Iterable[AttemptBucket]) -> None:
+        """Take what the store has of the last day's attempts: by them operators are believed."""
+        self._brake.load(buckets)
 
     # -- feeding
 
-    def see(self, counted: Classified, at: Instant) -> None:
-        """Take an attempt that is no notification's."""
+    def see(self, counted: Classified, at: Instant) -> Record | None:
+        """Take an attempt that is no notification's; return the record of an operator that is not believed any more."""
+        self._brake.see(counted, at)
         reply_class = counted.reply_class
         if reply_class is None:
             self._taken(counted)
         elif not self._settings.keep:
-            return
+            return None
         elif reply_class is ReplyClass.HARD_BOUNCE:
-            if counted.attempt.status.lower() in _BOUNCED:
-                self._see_address(counted, at, "", 1)
+            return self._see_hard(counted, at) if counted.attempt.status.lower() in GAVE_UP else None
         elif reply_class is ReplyClass.MAILBOX_FULL:
             if counted.column is Column.FIRST:
                 self._see_address(counted, at, _day(at), self._settings.mailbox_full_after)
         elif reply_class is ReplyClass.DEAD_DOMAIN:
             self._see_dead(counted, at)
+        return None
+
+    def _see_hard(self, counted: Classified, at: Instant) -> Record | None:
+        """Once is enough, unless the operator is not believed now, or was not when it said so first on this day."""
+        address = address_of(counted.attempt.recipient)
+        if address is None:
+            return None
+        stream, operator = counted.stream, counted.operator
+        key = _key(counted, SubjectKind.ADDRESS, address)
+        before = self._counting.pop(key)
+        day = _day(at)
+        held = self._brake.holds(stream, operator, at)
+        if not held:
+            self._told.discard((stream, operator))
+        if not held and (before is None or day not in before.seen):
+            self._note(Sighting(key, 1, at, at, at, grounds=_grounds_of(counted)))
+            return None
+        sighting = Sighting(key, 1, at, at, None, (day,), grounds=_grounds_of(counted))
+        self._note(sighting)
+        self._counting.put(sighting)
+        if not held or (stream, operator) in self._told:
+            return None
+        self._told.add((stream, operator))
+        return held_back_record(stream, operator, self._brake.share(stream, operator, at), at)
+
+    def held_back(self, now: Instant) -> Iterable[tuple[str, str, HardShare]]:
+        """Return the streams and operators whose hard bounces are held back now."""
+        return self._brake.held(now) if self._settings.keep else ()
 
     def _see_dead(self, counted: Classified, at: Instant) -> None:
         """Several recipients tell of the domain; of a recipient that is alone there, as many days."""
@@ -163,6 +202,7 @@ class SuppressionBook:
             return
         stream = counted.stream
         for key in (
+            SuppressionKey(stream, SubjectKind.ADDRESS.value, address, ReplyClass.HARD_BOUNCE.value),
             SuppressionKey(stream, SubjectKind.ADDRESS.value, address, ReplyClass.MAILBOX_FULL.value),
             SuppressionKey(stream, SubjectKind.ADDRESS.value, address, ReplyClass.DEAD_DOMAIN.value),
             SuppressionKey(stream, SubjectKind.DOMAIN.value, domain, ReplyClass.DEAD_DOMAIN.value),
@@ -179,6 +219,10 @@ class SuppressionBook:
     def put(self, keys: Iterable[SuppressionKey], why: str, by: str, now: Instant) -> None:
         """A person suppresses."""
         for key in keys:
+            held = key._replace(reply_class=ReplyClass.HARD_BOUNCE.value)
+            if self._counting.pop(held) is not None:  # a person believes what was held back
+                self._sightings.pop(held, None)
+                self._reset[held] = None
             self._counting.pop(key)
             grounds = Grounds(rule=MANUAL, reply=clean(why, _REPLY_LIMIT))
             self._note(Sighting(key, 1, now, now, now, by=clean(by, _NAME_LIMIT), grounds=grounds))

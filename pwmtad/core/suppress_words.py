@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Final
 
+from msgspec.structs import replace
+
+from pwmtad.core.suppress_brake import HardShare
 from pwmtad.core.text import clean
 from pwmtad.model.audience import BounceSettings
 from pwmtad.model.judgement import Record, RecordKind
 from pwmtad.model.names import Instant
 from pwmtad.model.state import Finding, Level
-from pwmtad.model.suppression import ReportState, SuppressionCount, SuppressionKey
+from pwmtad.model.suppression import HELD_BACK, ReportState, SuppressionCount, SuppressionKey, shown_state
 
 SUPPRESS_RULE: Final = "suppressions"
+HELD_RULE: Final = "hard-bounces-held-back"
 _NAMED: Final = 5
 _LIMIT: Final = 300
 _LEVELS: Final = {"suppression_waits": Level.WARNING, "suppression_forbidden": Level.ERROR}
@@ -32,6 +36,35 @@ def person_record(stream: str, keys: Iterable[SuppressionKey], done: str, why: s
     shown = ", ".join(domains[:_NAMED]) + (f" and {len(domains) - _NAMED} more" if len(domains) > _NAMED else "")
     text = f"{len(subjects)} {done}, of {shown}" + (f": {why}" if why else "") + f" ({by})"
     return Record(at, RecordKind.ACTION, stream, SUPPRESS_RULE, clean(text, _LIMIT))
+
+
+def held_back_record(stream: str, operator: str, share: HardShare, at: Instant) -> Record:
+    """Return the record of an operator that is not believed any more."""
+    return Record(at, RecordKind.FINDING, stream, HELD_RULE, held_back_words(operator, share))
+
+
+def held_back_findings(held: Iterable[tuple[str, str, HardShare]]) -> Iterable[Finding]:
+    """Yield what a person should know of operators that are not believed now."""
+    for stream, operator, share in held:
+        text = (
+            f"{stream}: {held_back_words(operator, share)}. Wait: who is refused again on another day, when {operator} is "
+            f"well, is suppressed then. Or, if it is right: pwmtad suppressions list --state {HELD_BACK}, "
+            f"pwmtad suppressions add"
+        )
+        yield Finding(Level.WARNING, "suppression_held_back", text, stream)
+
+
+def held_back_words(operator: str, share: HardShare) -> str:
+    """Say why an operator is not believed."""
+    return (
+        f"{operator} refused {share.hard:.0f} of its newest {share.attempts} recipients for good, which is more likely its own "
+        f"mistake than theirs: its hard bounces are held back, and Listmonk is not told of them"
+    )
+
+
+def as_shown(counts: Iterable[SuppressionCount]) -> tuple[SuppressionCount, ...]:
+    """Return counts in which hard bounces that wait for a second day are called held back."""
+    return tuple(replace(one, state=shown_state(one.reply_class, one.state)) for one in counts)
 
 
 def suppression_findings(

@@ -53,6 +53,15 @@ class MessageColumn(IntEnum):
     EXPIRED = 3
 
 
+# Members by names of their own: to look one up in its class takes as long as three other steps (own measurement, 3.11).
+FIRST: Final = Column.FIRST
+RETRIES: Final = Column.RETRIES
+NOTIFICATIONS: Final = Column.NOTIFICATIONS
+INJECTED: Final = MessageColumn.INJECTED
+SIGNED: Final = MessageColumn.SIGNED
+UNSIGNED: Final = MessageColumn.UNSIGNED
+
+
 class Deltas(Struct, frozen=True):
     """What was added since the last commit."""
 
@@ -102,7 +111,7 @@ class Tally:
         self._utc_days = DaySums()
         self._now_minute = 0
         self.on_message: Callable[[int, str, MessageColumn, int], None] | None = None
-        """Told of each message that is counted: (minute, stream, column, count)."""
+        """Told of each signature that is counted: (minute, stream, column, count)."""
 
     # -- adding
 
@@ -119,7 +128,7 @@ class Tally:
         if cell is None:
             cell = self._fresh_messages[minute, stream] = [0, 0, 0, 0]
         cell[column] += count
-        if self.on_message is not None:
+        if (column is SIGNED or column is UNSIGNED) and self.on_message is not None:
             self.on_message(minute, stream, column, count)
 
     def _settle(self) -> None:

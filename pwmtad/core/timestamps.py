@@ -32,26 +32,25 @@ _YEAR_BACK_MONTHS: Final = 6
 class Rfc3339:
     """Reads `2026-11-24T02:51:29.499469+00:00`. Keeps the last second read: a busy log has many lines in one."""
 
-    __slots__ = ("_base", "_second", "_zone")
+    __slots__ = ("second",)
 
     def __init__(self) -> None:
-        self._second = ""
-        self._zone = ""
-        self._base = 0
-        """The second, as a whole number."""
+        self.second = ("", "", 0)
+        """What timestamps in the last second read begin with (up to the dot) and end with (the zone); its microseconds."""
 
     def read(self, text: str) -> Instant | None:
         """Return the moment, or None if `text` is no RFC 3339 timestamp."""
         fraction, zone = text[20:26], text[26:]
         if text[19:20] == "." and fraction.isdigit() and fraction.isascii() and zone[:1] in _ZONES:  # six digits, as rsyslog
-            second = text[:19]
-            if second != self._second or zone != self._zone:
-                base = _moment(second + zone)
+            begin, end, base_us = self.second
+            if text[:20] != begin or zone != end:
+                base = _moment(text[:19] + zone)
                 if base is None:
                     return None
-                self._second, self._zone, self._base = second, zone, int(base)
+                base_us = int(base) * 1_000_000
+                self.second = (text[:20], zone, base_us)
             # One division of whole numbers is exact; a sum of two roundings is not.
-            return (self._base * 1_000_000 + int(fraction)) / 1_000_000
+            return (base_us + int(fraction)) / 1_000_000
         return _moment(text)
 
 

@@ -18,6 +18,7 @@ from pwmtad.core.acts import acting_findings, applied_records, egress_findings
 from pwmtad.core.egress_health import HEALTHY_S, EgressHealth, Sight
 from pwmtad.core.guard import Guard
 from pwmtad.core.halts import open_halts
+from pwmtad.core.latency import Latency
 from pwmtad.core.steps import LESS, Steps, held_by, next_steps, pause_found
 from pwmtad.model.acting import Acting, StreamActing
 from pwmtad.model.judgement import Scope
@@ -86,6 +87,8 @@ class Act:
         self.clones: Sequence[Clone] | None = None
         """The clones as the daemon itself read them: what is looked at while nothing is carried out."""
         self.acting = Acting()
+        self.latency = Latency()
+        """Told when a hold is carried out; whoever puts the daemon together shares the observer's."""
         self.actual: PostfixActual | None = None
         """As read last; None: not known."""
         self._actor = actor
@@ -140,6 +143,7 @@ class Act:
         """One pass: look, plan, carry out, record."""
         now = self._clock()
         if not self.enforcing:
+            self.latency.nothing_to_issue(now)
             self._forget()
             self._see_egresses(self.clones, now)
             return
@@ -148,9 +152,12 @@ class Act:
             return
         self._see_egresses(self.actual.clones, now)
         self._adopt(self.actual, now)
-        steps = self._plan(self.actual, now)
+        planned_at = self._clock()
+        steps = self._plan(self.actual, planned_at)
+        if not steps.urgent:
+            self.latency.nothing_to_issue(planned_at)
         if self._is_due(steps):
-            await self._carry_out(steps)
+            await self._carry_out(steps, planned_at)
         self._show(steps)
 
     # -- looking
@@ -228,8 +235,10 @@ class Act:
             return self.acting.postfix_running is False and now - self._asked_at >= interval_s
         return news or now - self._written_at >= interval_s
 
-    async def _carry_out(self, steps: Steps) -> None:
+    async def _carry_out(self, steps: Steps, planned_at: Instant) -> None:
         await self._store_first()
+        if steps.urgent:
+            self.latency.issued(planned_at, self._clock())
         applied = await self._actor.apply(steps.target)
         self._asked_at = self._monotonic()
         self._remember_urgent(_urgent_key(steps), failed=applied.problem is not None)

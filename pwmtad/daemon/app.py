@@ -51,7 +51,10 @@ _LOOK_INTERVAL_S: Final = 60.0
 _STATUS_INTERVAL_S: Final = 5.0
 """How often the sentence in `systemctl status` is renewed."""
 _HISTORY_S: Final = 2 * DAY_S
-"""What is read from the store at start, at least: the last 24 hours and the running UTC day."""
+"""What is read from the store at start, at least: the 24 hours and the running UTC day before the newest line, which is as old
+as the absence was."""
+_SHORT_HISTORY_S: Final = DAY_S + HOUR_S
+"""The same after an absence of less than an hour: on a busy host half of the rows, and half of the start."""
 _MAX_TICK_AGE_S: Final = 30.0
 """/healthz is bad, and systemd's watchdog about to bite, when no tick has finished for so long."""
 _READ_ONCE: Final = ("log", "store", "http", "postfix")
@@ -147,7 +150,7 @@ class Daemon:
         await store.open()
         try:
             observed, self._clones = await self._look.take(settings)
-            ledger = await store.load(started_at - max(_HISTORY_S, settings.dkim.lookback_s))
+            ledger = await _load(store, started_at, settings.dkim.lookback_s)
             guard = Guard(policy_of(self._loaded, observed.milter_accepts), ledger.judgement)
             guard.found_pool(observed.pool)  # before the first tick, which would take the whole ladder for an empty memory
             observer = self._observer(ledger, guard, started_at)
@@ -165,6 +168,7 @@ class Daemon:
             ingest.on_seen = ticker.wake
             actor = HelperClient(settings.postfix.helper_socket)
             act = self._act(actor, guard, ingest.commit)
+            act.latency = observer.latency
             listmonks = Listmonks(
                 guard=guard,
                 store=store,
@@ -351,6 +355,15 @@ class Daemon:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._term.set)
         loop.add_signal_handler(signal.SIGHUP, self._hup.set)
+
+
+async def _load(store: Store, now: float, lookback_s: int) -> Ledger:
+    """Read what the lookbacks need; they end at the newest line that was counted."""
+    ledger = await store.load(now - max(_SHORT_HISTORY_S, lookback_s))
+    newest = max((bucket.start for bucket in ledger.attempts), default=0)
+    if now - newest < HOUR_S:
+        return ledger
+    return await store.load(now - max(_HISTORY_S, lookback_s))
 
 
 def _show_acting(ticker: Ticker, act: Act, listmonks: Listmonks) -> None:

@@ -52,7 +52,7 @@ class Listmonks:
         self._commit = commit
         self._excluded = excluded
         self._instances = Instances(self._campaigns, settings)
-        self._suppressors = Suppressors(self._suppress, store, settings)
+        self._suppressors = Suppressors(self._suppress, store, guard, wall_clock, settings)
         self._auditors = Auditors(self._audit, guard, wall_clock, settings)
 
     def acting(self, acting: Acting) -> Acting:

@@ -147,6 +147,7 @@ class Campaigns:
         try:
             while True:
                 await self.step()
+                self._guard.doubts[self.stream] = self.sight.doubts()
                 try:
                     async with asyncio.timeout(self._interval_s()):
                         await self._wake.wait()
@@ -154,6 +155,7 @@ class Campaigns:
                     pass
                 self._wake.clear()
         finally:
+            self._guard.doubts.pop(self.stream, None)  # its table is gone or another, or the daemon ends
             await self.port.close()
 
     async def step(self) -> None:

@@ -1,8 +1,9 @@
 """Ingest: from the sources through the observer into the store, exactly once.
 
-One consumer counts batches in the order they arrive and commits counters together with the checkpoints they account for.
-Sources wait while it is busy (a bounded queue): nothing is dropped. A commit that fails is kept as it is and given to the
-store again; counting goes on meanwhile, in memory, because a halt must not wait for a disk.
+One consumer counts batches in the order they arrive; counters are committed together with the checkpoints they account for.
+Sources wait while it is busy (a bounded queue): nothing is dropped. At the log's end commits go on beside the counting, and one
+that fails is kept as it is and given to the store again; counting goes on meanwhile, in memory, because a halt must not wait
+for a disk.
 """
 
 from __future__ import annotations
@@ -72,6 +73,7 @@ class Ingest:
                 for source in self._sources:
                     tasks.create_task(self._pump(source), name=f"source {source.name}")
                 tasks.create_task(self._consume(), name="ingest")
+                tasks.create_task(self._commit_when_due(), name="commits")
         finally:
             await self._commit_last()
 
@@ -82,23 +84,27 @@ class Ingest:
         raise RuntimeError(f"source {source.name} ended, which a source never does")
 
     async def _consume(self) -> None:
+        while True:
+            batch = await self._queue.get()
+            now = self._clock()
+            self._observer.take(batch, now)
+            self._observer.latency.counted(batch, self._clock())
+            if batch.records:
+                self.on_seen()
+            if not batch.caught_up:
+                # In a backlog nothing is urgent, and counting leaves the store's thread no time: sqlite3 lets the GIL go at
+                # each row and waits 5 ms for it (sys.getswitchinterval). Without this a commit took 20 s, and what waited
+                # for the next one 100 MiB.
+                async with self._committing:
+                    pass
+
+    async def _commit_when_due(self) -> None:
+        """Not in `_consume`: a busy disk took half a second for a commit, and a lock of another process may take five."""
         self._due = self._monotonic() + self._interval_s
         while True:
-            batch = await self._next()
-            if batch is not None:
-                now = self._clock()
-                self._observer.take(batch, now)
-                if batch.records:
-                    self.on_seen()
+            await asyncio.sleep(max(0.0, self._due - self._monotonic()) + 0.001)
             if self._monotonic() >= self._due:
                 await self.commit()
-
-    async def _next(self) -> Batch | None:
-        try:
-            async with asyncio.timeout(max(0.0, self._due - self._monotonic()) + 0.001):
-                return await self._queue.get()
-        except TimeoutError:
-            return None
 
     async def commit(self) -> bool:
         """Write what changed since the last commit; return whether the store has everything up to this call."""

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from pwmtad.config import ListmonkSettings
 from pwmtad.core.guard import Guard
-from pwmtad.core.listmonk_campaigns import settle
+from pwmtad.core.listmonk_campaigns import settle, unseen
 from pwmtad.core.listmonk_engine import Belief, is_watched, miss, see
 from pwmtad.core.listmonk_hand import notice
 from pwmtad.core.listmonk_words import given_up_record, hand_record
@@ -40,8 +40,10 @@ _CODES: Final = {
 }
 _UNREAD: Final = "listmonk_settings_unread"
 _RIGHTS: Final = "listmonk_rights_missing"
-_STRANGER: Final = "listmonk_is_another"
+ANOTHER: Final = "listmonk_is_another"
 _TOO_OLD: Final = "listmonk_too_old"
+_UNKNOWN: Final = (*_CODES.values(), _UNREAD, ANOTHER, _TOO_OLD)
+"""While one of these stands nobody knows what the instance sends."""
 
 
 class ListmonkSight:
@@ -97,11 +99,11 @@ class ListmonkSight:
             return None
         self.actual = found
         now = self._monotonic()
-        watched = is_watched(self.belief, now)
+        watched, is_first = is_watched(self.belief, now), self.belief.first_at is None
         self.belief = see(self.belief, found, now)
         self._tell_what_is_not_read(found)
         if enforcing:
-            self._compare(found, target, watched=watched)
+            self._compare(found, target, watched=watched, is_first=is_first)
         await self._check_rights(found, enforcing=enforcing)
         return found
 
@@ -120,6 +122,8 @@ class ListmonkSight:
         self.actual = None
         self.reachable = False
         restart = self.belief.restart
+        if restart is None:
+            self._acts.remember(unseen(self._acts.memory))
         if restart is None or now - restart.since > _AWAY_S:
             for trouble, code in _CODES.items():
                 if trouble is not failure.trouble:
@@ -133,6 +137,10 @@ class ListmonkSight:
         wait_s = _FORBIDDEN_S if forbidden else _RETRY_S[min(self._in_a_row, longest - 1)]
         self._in_a_row += 1
         self.retry_due = self._monotonic() + wait_s * (0.75 + 0.5 * self._jitter())
+
+    def doubts(self) -> dict[str, str]:
+        """Return what is not known of it now, by code: unknown is not healthy, so the stream does not grow meanwhile."""
+        return {code: self._troubles[code] for code in _UNKNOWN if code in self._troubles}
 
     def forget(self) -> None:
         """Ask for everything anew: the configuration, the token or the mode may be another."""
@@ -150,13 +158,13 @@ class ListmonkSight:
     def _is_meant(self, settings: ListmonkSettings, root_url: str) -> bool:
         expected = settings.root_url or self._acts.memory.root_url
         if not expected or expected == root_url:
-            self._troubles.over(_STRANGER)
+            self._troubles.over(ANOTHER)
             return True
         text = (
             f"another instance answers at {settings.url}: its root URL is {root_url}, not {expected}; nothing is done there. "
             f"If it is meant, set root_url in the stream's listmonk table"
         )
-        self._troubles.tell(_STRANGER, text)
+        self._troubles.tell(ANOTHER, text)
         return False
 
     def _tell_what_is_not_read(self, found: ListmonkActual) -> None:
@@ -174,13 +182,13 @@ class ListmonkSight:
         else:
             self._troubles.tell(_TOO_OLD, f"{found.traits.name} is not supported: version 3 and later are")
 
-    def _compare(self, found: ListmonkActual, target: ListmonkTarget, *, watched: bool) -> None:
+    def _compare(self, found: ListmonkActual, target: ListmonkTarget, *, watched: bool, is_first: bool) -> None:
         """What other people did since the last look."""
         now = self._clock()
         memory = self._acts.memory
         if found.root_url and memory.root_url != found.root_url:
             memory = replace(memory, root_url=found.root_url)
-        settled = settle(memory, found, now, watched=watched)
+        settled = settle(memory, found, now, watched=watched, is_first=is_first)
         memory = settled.memory
         records = [given_up_record(self._stream, held, now) for held in settled.given_up]
         if found.engine is not None and found.traits is not None:

@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from pwmtad.config import Settings
 from pwmtad.core.backlog import Flow, Lifetimes, Moves, by_stream, moves, parked, put_off, waiting
 from pwmtad.core.guard import Guard
+from pwmtad.core.steps import held_by
 from pwmtad.daemon.act import Act, PostfixActor
 from pwmtad.model.acting import StreamActing
 from pwmtad.model.judgement import Desired, Record, RecordKind
@@ -77,6 +78,8 @@ class QueueKeeper:
         """Messages that wait for a site and not for us, by queue id, as of the last listing."""
         self._oldest_held_at: Instant | None = None
         """Arrival of the oldest message on hold that will come back, as of the last listing; None: there is none."""
+        self._was_held: set[str] = set(act.settings.streams)
+        """Streams that Postfix held, and whose mail was not made due since; at a start, any may be one."""
 
     async def run(self) -> None:
         """Look after look until cancelled."""
@@ -93,6 +96,7 @@ class QueueKeeper:
         if not self._looked and act.actual.keeps_queued:
             self._lifetimes.found_raised(now)
         self._looked = True
+        self._was_held |= {name for name in self._settings.streams if self._held_in_postfix(name)}
         desired = {one.stream: one for one in self._guard.desired(now)}
         held = not all(one.sending for one in desired.values())
         oldest_at: Instant | None = None  # not listed: not known
@@ -132,9 +136,13 @@ class QueueKeeper:
             queued = [entry for entry in queued if entry.queue_id not in out]
             held = [entry for entry in held if entry.queue_id not in out]
             returning += [entry.arrival_at for entry in held]
-            moved = moves(self._flow(one), queued, held, put_off=self._put_off)
+            flow = self._flow(one)
+            moved = moves(flow, queued, held, put_off=self._put_off)
             to_park = tuple(entry.queue_id for entry in kept_out if entry.queue_name == "deferred")
-            problem = await self._move(name, replace(moved, hold=(*moved.hold, *to_park)), now) or problem
+            failed = await self._move(name, replace(moved, hold=(*moved.hold, *to_park)), now)
+            if flow.resumed and failed is None:
+                self._was_held.discard(name)
+            problem = failed or problem
             self._show(name, queued, held, len(kept_out))
         self._tell(problem)
         self._oldest_held_at = min(returning, default=None)
@@ -148,7 +156,19 @@ class QueueKeeper:
             sending=desired.sending,
             window_per_hour=desired.window_per_hour,
             hold_all=leaking or not stream.pool,
+            resumed=self._has_resumed(desired.stream),
         )
+
+    def _held_in_postfix(self, name: str) -> bool:
+        actual = self._act.actual
+        return actual is not None and bool(held_by(actual, name, self._settings.streams[StreamName(name)]))
+
+    def _has_resumed(self, name: str) -> bool:
+        """Whether a pause is over, in Postfix and not only by decision, and the governor is in force there."""
+        actual = self._act.actual
+        if name not in self._was_held or actual is None or actual.reload_due or self._held_in_postfix(name):
+            return False
+        return any(one.stream == name and one.rate_delay_s > 0 for one in self._act.acting.streams)
 
     @property
     def _settings(self) -> Settings:
@@ -175,6 +195,12 @@ class QueueKeeper:
         if moved.release:
             failed = await self._actor.unhold(moved.release)
             self._record(stream, f"{len(moved.release)} messages let go, the oldest first", failed, now)
+            problem = failed or problem
+        if moved.due:
+            # By way of hold: what is let go from there is tried soon. Should this end in between, it comes back like all else.
+            failed = await self._actor.hold(moved.due) or await self._actor.unhold(moved.due)
+            self._held_by_us = True
+            self._record(stream, f"{len(moved.due)} messages that waited for the pause are tried now", failed, now)
             problem = failed or problem
         return problem
 

@@ -28,6 +28,7 @@ from pwmtad.core.suppress_step import (
     way_for,
 )
 from pwmtad.core.suppress_words import blocklisted_record, suppression_findings
+from pwmtad.daemon.listmonk_sight import ANOTHER
 from pwmtad.daemon.troubles import Troubles
 from pwmtad.model.audience import BounceReport, BounceSettings, DomainFound, Found
 from pwmtad.model.errors import StoreError
@@ -201,7 +202,11 @@ class Suppress:
 
     @property
     def _is_known(self) -> bool:
-        """Whether it is known which instance is meant: who looks at the campaigns notes its root URL first."""
+        """Whether it is known which instance is meant, and not that another one answers: who looks at the campaigns notes both
+        within seconds, and the settings are read here every five minutes only.
+        """
+        if ANOTHER in self._guard.doubts.get(self.stream, {}):
+            return False
         return bool(self.listmonk.root_url or self._guard.listmonk(self.stream).root_url)
 
     @property

@@ -10,11 +10,12 @@ import structlog
 from msgspec.structs import replace
 
 from pwmtad.config import Settings
-from pwmtad.core.suppress_words import count_findings
+from pwmtad.core.guard import Guard
+from pwmtad.core.suppress_words import as_shown, count_findings, held_back_findings
 from pwmtad.daemon.per_listmonk import PerListmonk
 from pwmtad.daemon.suppress import Suppress
 from pwmtad.model.errors import StoreError
-from pwmtad.model.names import StreamName
+from pwmtad.model.names import Instant, StreamName
 from pwmtad.model.state import Finding
 from pwmtad.model.suppression import ReportState, SuppressionActing, SuppressionCount
 
@@ -36,8 +37,17 @@ class CountingStore(Protocol):
 class Suppressors:
     """See the module."""
 
-    def __init__(self, make: Callable[[StreamName, Settings], Suppress], store: CountingStore, settings: Settings) -> None:
+    def __init__(
+        self,
+        make: Callable[[StreamName, Settings], Suppress],
+        store: CountingStore,
+        guard: Guard,
+        clock: Callable[[], Instant],
+        settings: Settings,
+    ) -> None:
         self._settings = settings
+        self._guard = guard
+        self._clock = clock
         self._store = store
         self._each = PerListmonk(make, settings)
         self._counts: Sequence[SuppressionCount] | None = None
@@ -50,7 +60,8 @@ class Suppressors:
     def findings(self) -> tuple[Finding, ...]:
         """Return what a person should know."""
         own = (finding for one in self._each for finding in one.findings())
-        return (*own, *count_findings(self._counts or ()))
+        held = held_back_findings(self._guard.suppressions.held_back(self._clock()))
+        return (*own, *count_findings(self._counts or ()), *held)
 
     def reconfigure(self, settings: Settings) -> None:
         """Take a reloaded configuration."""
@@ -66,7 +77,7 @@ class Suppressors:
     async def count(self) -> None:
         """Count the rows; those of before stay while the store can't be read."""
         try:
-            self._counts = await self._store.count_suppressions()
+            self._counts = as_shown(await self._store.count_suppressions())
         except StoreError as error:
             _log.warning("suppressions_not_counted", error=str(error))
 

@@ -14,6 +14,7 @@ import structlog
 from msgspec.structs import replace
 
 from pwmtad.config import Settings
+from pwmtad.core.histogram import Histogram
 from pwmtad.core.observe import Observer
 from pwmtad.core.state import About, build_state
 from pwmtad.core.unknown import CLOCK_JUMP_S, Moments, unknown_codes
@@ -26,6 +27,10 @@ from pwmtad.model.state import Finding, ReloadState, Snapshot, State, StoreState
 TICK_INTERVAL_S: Final = 1.0
 """Own choice: lookbacks are exact to the minute and evidence wakes a tick at once, so more often brings nothing."""
 
+_INTERVAL_BOUNDS_S: Final = (0.05, 0.1, 0.25, 0.5, 1.0, 1.5, 2.5, 5.0, 10.0, 30.0)
+"""Own choice: a tick comes each second at least; half a minute without one is the end (systemd's watchdog)."""
+_HOLDS: Final = frozenset({RecordKind.HALT, RecordKind.CAP})
+"""Decisions that must reach Postfix at once."""
 _LOUD: Final = frozenset(
     {
         RecordKind.HALT,
@@ -75,6 +80,7 @@ class Ticker:
         self._last_tick_s = 0.0
         self._ticked_at: Instant = about.started_at
         self._durations: deque[float] = deque(maxlen=4096)
+        self._intervals = Histogram(_INTERVAL_BOUNDS_S)
         self._last_look: tuple[Instant, float] | None = None
         self._jumped_at: Instant | None = None
         self._wake = asyncio.Event()
@@ -115,21 +121,23 @@ class Ticker:
             governor_s=self.governor_s(),
         )
         self._observer.look(now)
-        self._tell_news()
+        self._tell_news(now)
         self._ticks += 1
         self._ticked_at = now
         self._last_tick_s = self._monotonic() - begun
         self._durations.append(self._last_tick_s)
+        self._observer.latency.judged(now + self._last_tick_s)
 
     def _notice_jump(self, now: Instant, monotonic_now: float) -> None:
         if self._last_look is not None:
+            self._intervals.add(monotonic_now - self._last_look[1])
             drift = (now - self._last_look[0]) - (monotonic_now - self._last_look[1])
             if abs(drift) > CLOCK_JUMP_S:
                 self._jumped_at = now
                 _log.warning("clock_jumped", seconds=round(drift))
         self._last_look = (now, monotonic_now)
 
-    def _tell_news(self) -> None:
+    def _tell_news(self, now: Instant) -> None:
         """Log each decision once, in the words that `explain` uses."""
         news = self._observer.guard.take_news()
         if news:
@@ -137,6 +145,8 @@ class Ticker:
         for record in news:
             key = (record.stream, record.kind.value)
             self._decisions[key] = self._decisions.get(key, 0) + 1
+            if record.kind in _HOLDS:
+                self._observer.latency.decided(record.at, now)
             level = _log.warning if record.kind in _LOUD else _log.info
             level(
                 f"{record.kind.value}_decided",
@@ -184,6 +194,8 @@ class Ticker:
             ready=not not_ready,
             not_ready=not_ready,
             tick_durations=durations,
+            tick_intervals=self._intervals.reading(),
+            latencies=self._observer.latency.readings(),
         )
 
 

@@ -45,8 +45,6 @@ class Traits(Struct, frozen=True):
     """One setting can be set by itself (v6.0 and later); before, all of them at once."""
     extra: int
     """Messages that a window lets out above its rate: 1 before v6.1."""
-    must_drain: bool
-    """A campaign that is resumed before it has drained is marked finished (v3.0 to v4.1): its rest would be lost."""
     first_counts: bool
     """Pausing a campaign before its first message skips or repeats recipients (v3.0 to v6.0)."""
     see_right: str
@@ -157,6 +155,8 @@ class PausedCampaign(Struct, frozen=True):
     """`updated_at` when the pause was first seen; by Listmonk's clock."""
     last_at: Instant | None = None
     """The last `updated_at` that was Listmonk's own doing."""
+    seen_at: Instant | None = None
+    """When it was last seen paused with nobody else's doing on it, by our clock; kept while Listmonk may still change it."""
 
 
 class Writing(Struct, frozen=True):

@@ -173,6 +173,14 @@ class State(Struct, frozen=True):
     """What was done to the host."""
 
 
+class Distribution(Struct, frozen=True):
+    """Values by size: `counts[i]` are at most `bounds[i]` and above the bound before; the last count is of those above all."""
+
+    bounds: tuple[float, ...]
+    counts: tuple[int, ...]
+    sum: float
+
+
 class Totals(Struct, frozen=True):
     """Sums for /metrics, since the store began where nothing else is said."""
 
@@ -194,3 +202,7 @@ class Snapshot(Struct, frozen=True):
     """Why not, in words."""
     tick_durations: tuple[float, ...] = ()
     """Durations (s) of the ticks since the last snapshot that was taken for a scrape; for a histogram."""
+    tick_intervals: Distribution | None = None
+    """Seconds from the beginning of a tick to that of the next, since the process started."""
+    latencies: dict[str, Distribution] = {}
+    """By stage (core.latency): age (s) of lines, since the process started."""

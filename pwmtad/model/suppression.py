@@ -11,7 +11,7 @@ from typing import Annotated, Final, NamedTuple
 
 from msgspec import Meta, Struct, field
 
-from pwmtad.model.names import Instant
+from pwmtad.model.names import Instant, ReplyClass
 
 MANUAL: Final = "manual"
 """In the place of a class: a person said so."""
@@ -138,11 +138,18 @@ class SuppressionCount(Struct, frozen=True):
     kind: str
     reply_class: str
     state: str
-    """A `ReportState`, or `counting`."""
+    """A `ReportState`, `counting` or `held_back`."""
     rows: int
 
 
 COUNTING: Final = "counting"
+HELD_BACK: Final = "held_back"
+"""A hard bounce of an operator that was not believed, which waits for another day's."""
+
+
+def shown_state(reply_class: str, state: str) -> str:
+    """Return a row's state as people see it: nothing counts hard bounces, so one that is counted is held back."""
+    return HELD_BACK if state == COUNTING and reply_class == ReplyClass.HARD_BOUNCE.value else state
 
 
 class ShownSuppression(Struct, frozen=True):
@@ -192,7 +199,7 @@ class ShownSuppression(Struct, frozen=True):
             egress=grounds.egress,
             relay_host=grounds.relay_host,
             reply=grounds.reply,
-            state=report.state.value if row.suppressed_at is not None else COUNTING,
+            state=shown_state(reply_class, report.state.value if row.suppressed_at is not None else COUNTING),
             way=report.way,
             told_at=report.at,
             verified_at=report.verified_at,

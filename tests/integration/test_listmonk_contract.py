@@ -8,6 +8,7 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -154,6 +155,7 @@ async def test_a_daemon_that_dies_in_a_halt_knows_what_is_its_own_and_without_it
     async with begun(listmonk, version, tmp_path) as (one, daemon):
         await daemon.settled()
         [campaign] = await campaigns(one, 1, status="running")
+        await one.sent(3)  # paused before, 3 to 6.0 would take all as sent (#2070), and finish it when it is resumed
         halt = daemon.halt()
         await daemon.until_status(campaign, "paused")
         await daemon.passes(2)
@@ -171,6 +173,57 @@ async def test_a_daemon_that_dies_in_a_halt_knows_what_is_its_own_and_without_it
 
 
 # -- the window
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+async def test_i10_no_halt_cap_or_release_ever_writes_a_window_that_limits_nothing(
+    listmonk: Starter, version: str, tmp_path: Path
+) -> None:
+    async with begun(listmonk, version, tmp_path) as (one, daemon):
+        await daemon.settled()
+        [campaign] = await campaigns(one, 1, status="running")
+        await one.sent(3)
+        for _ in range(3):
+            halt = daemon.halt()
+            await daemon.until_status(campaign, "paused")
+            for _ in range(5):
+                await daemon.passes()
+                assert_limited(one, await one.get("/api/settings"))
+            daemon.run.guard.release(halt, "alice", daemon.now())
+            await daemon.until_status(campaign, "running")
+            assert_limited(one, await one.get("/api/settings"))
+            sent = len(one.standin.truth.sent())
+            await daemon.until("mail leaves again", partial(more_than, one, sent))
+
+
+def more_than(one: World, sent: int) -> bool:
+    return len(one.standin.truth.sent()) > sent
+
+
+def assert_limited(one: World, stored: dict[str, Any]) -> None:
+    """What is stored is a limit, and so is what the process works with."""
+    assert stored[FLAG] is True
+    assert type(stored[RATE]) is int
+    assert stored[RATE] >= 2
+    assert stored[DURATION].endswith("s")
+    assert one.standin.process is not None
+    assert one.standin.process.tuning.limit is not None
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+async def test_i10_a_rate_of_0_that_somebody_sets_stops_all_campaigns_until_it_is_a_limit_again(
+    listmonk: Starter, version: str, tmp_path: Path
+) -> None:
+    async with begun(listmonk, version, tmp_path) as (one, daemon):
+        await daemon.settled()
+        await type_in(one, {RATE: 0})
+        await daemon.passes(3)
+        [campaign] = await campaigns(one, 1, status="scheduled", send_at=datetime(2020, 1, 1, tzinfo=UTC))
+        await daemon.until("limited", lambda: daemon.campaigns.acting.in_force and daemon.campaigns.acting.doing == "")
+        assert_limited(one, await one.get("/api/settings"))
+        assert "listmonk_window_not_set" not in daemon.codes()
+        assert [record.kind for record in daemon.records(RecordKind.DRIFT)] == [RecordKind.DRIFT]
+        await daemon.until_status(campaign, "running")
 
 
 @pytest.mark.parametrize("version", VERSIONS)

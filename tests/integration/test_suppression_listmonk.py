@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -10,11 +11,12 @@ from typing import Any, Final
 
 import pytest
 
+from pwmtad.core.classify import Classifier
 from pwmtad.model.listmonk import ListmonkMemory
-from pwmtad.model.names import ReplyClass
+from pwmtad.model.names import OTHER_OPERATOR, ReplyClass
 from pwmtad.model.suppression import MANUAL, ReportState, SuppressionKey
 from tests.integration.suppression_world import NAME, NOW, ROOT_URL, Suppressing, settings_for
-from tests.tools.bounce_lines import ABOUT_US, attempt_line, shape_line, shapes, spread
+from tests.tools.bounce_lines import ABOUT_US, RULES, attempt_line, shape_line, shapes, spread
 from tests.tools.judging import DAY
 from tests.tools.listmonk.faults import Fault, Kind
 from tests.tools.listmonk.world import Starter, World
@@ -102,6 +104,28 @@ async def test_500_hard_bounces_of_all_shipped_shapes_end_as_exactly_500_blockli
         assert {"queue_id", "operator", "rule", "reply", "relay", "count"} <= meta.keys()
         assert world.suppress.acting.verified == 500
         assert world.codes() == []
+
+
+async def test_another_instance_behind_the_url_is_told_of_nobody(listmonk: Starter, tmp_path: Path) -> None:
+    async with begun(listmonk, "6.2", tmp_path) as (one, world):
+        await one.seeding.subscribers(emails=["r0@example.org", "r1@example.org"])
+        await world.read(hard("r0@example.org"))
+        await world.settled()
+        world.guard.doubts[NAME] = {"listmonk_is_another": "another instance answers"}
+        await world.read(hard("r1@example.org", number=1))
+        await world.passes(5)
+        assert await world.blocklisted() == {"r0@example.org"}
+        world.guard.doubts[NAME] = {}
+        await world.settled()
+        assert await world.blocklisted() == {"r0@example.org", "r1@example.org"}
+
+
+def test_the_500_are_believed_because_no_operator_refuses_more_than_half_a_sample() -> None:
+    """Not by an exception: of no known operator there are more than 50 hard bounces, in whatever order they come."""
+    relays = (shape.sample.relay for _, shape in spread(HARD, map(str, range(500))))
+    hard_at = Counter(Classifier(RULES).operator_of_relay(relay) for relay in relays if relay is not None)
+    del hard_at[OTHER_OPERATOR]  # thousands of servers, which do not err together
+    assert max(hard_at.values()) <= 50
 
 
 @pytest.mark.parametrize("version", VERSIONS)

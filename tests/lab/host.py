@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Any, Final
 
 from tests.lab import world
+from tests.lab.as_booted import DIFFERENCES, REMEMBER, RESET, UNITS
 from tests.lab.configuration import PATH as CONFIG_PATH
 from tests.lab.container import Container
-from tests.lab.furnish import KEPT, PRISTINE
-from tests.tools.daemon import until
+from tests.lab.furnish import PRISTINE
+from tests.tools.daemon import TooLateError, until
 
-UNITS: Final = "pwmtad.service pwmtad-helper.service pwmtad-helper.socket"
+_RESET_S: Final = 10.0
+"""How long systemd may take to be where it was told to be, on a busy machine."""
 _RESTART_OPENDKIM: Final = """\
 systemctl stop --no-block opendkim.service
 sleep 0.05
@@ -23,47 +25,46 @@ systemctl reset-failed opendkim.service
 systemctl start opendkim.service
 """
 
-_RESET: Final = f"""\
-for unit in {UNITS}; do systemctl kill --signal=KILL $unit; systemctl disable --quiet --now $unit; done 2>/dev/null
-# A stop waits for deliveries, and OpenDKIM's takes up to 5 s (libmilter's poll): killed meanwhile, both have ended at once.
-systemctl stop --no-block postfix.service postfix@-.service opendkim.service
-sleep 0.05
-systemctl kill --signal=KILL postfix@-.service
-systemctl kill --signal=KILL opendkim.service
-systemctl stop postfix.service postfix@-.service opendkim.service
-find /var/spool/postfix/active /var/spool/postfix/bounce /var/spool/postfix/corrupt /var/spool/postfix/defer \
-  /var/spool/postfix/deferred /var/spool/postfix/hold /var/spool/postfix/incoming /var/spool/postfix/maildrop -type f -delete
-for path in {" ".join(KEPT)}; do rm -rf /$path; cp -a {PRISTINE}/$path /$path; done
-rm -rf /var/lib/pwmtad* /run/pwmtad* /var/lib/private/pwmtad* /var/log/mail.log* /var/spool/mail/* /var/mail/*
-systemctl daemon-reload
-systemctl reset-failed
-journalctl --quiet --rotate --vacuum-time=1s
-systemctl start opendkim.service postfix.service
-"""
-
 
 class Host:
     """A host in a container, and what an administrator does to it."""
 
     def __init__(self) -> None:
-        self.box = Container()
-        self.run = self.box.run
-        self.read = self.box.read
-        self.write = self.box.write
+        self.move_to(Container())
+
+    def move_to(self, box: Container) -> None:
+        """Be in this container from now on; it is not booted yet."""
+        self.box = box
+        self.run = box.run
+        self.read = box.read
+        self.write = box.write
 
     # -- life
 
     def boot(self) -> None:
         """Boot it, with Postfix, OpenDKIM, DNS and receivers; pwmtad is installed and not started."""
         self.box.start()
-        self._postfix_is_up()
+        until("Postfix is up", lambda: self.run("postfix status", check=False).code == 0)
+        self.run(REMEMBER)
 
     def reset(self) -> None:
-        """Put everything back to how it was after the boot: files, queue, logs, addresses, pwmtad's store."""
-        self.run(_RESET)
+        """Put everything back to how it was after the boot: files, queue, logs, processes, addresses, pwmtad's store. Raises
+        TooLateError, with what is otherwise, where that can't be done.
+        """
+        self.run(RESET)
         for name in world.EGRESSES:
             self._address(name, "replace")
-        self._postfix_is_up()
+        different = ""
+
+        def as_booted() -> bool:
+            nonlocal different
+            different = self.run(DIFFERENCES, check=False).out.strip()
+            return not different
+
+        try:
+            until("the lab is as after its boot", as_booted, patience_s=_RESET_S)
+        except TooLateError as error:
+            raise TooLateError(f"{error}: {different}") from None
 
     def reboot(self) -> None:
         """Reboot in order. Receivers and DNS stay: they are the world, not the host."""
@@ -72,9 +73,6 @@ class Host:
     def pull_the_plug(self) -> None:
         """Cut the power, and boot again."""
         self.box.pull_the_plug()
-
-    def _postfix_is_up(self) -> None:
-        until("Postfix is up", lambda: self.run("postfix status", check=False).code == 0)
 
     def take_address_away(self, egress: str) -> None:
         """Take an egress' address off the host."""

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -16,7 +17,8 @@ import pytest
 from tests.lab import world
 from tests.lab.container import CHECKOUT
 from tests.lab.lab import Lab
-from tests.lab.receivers.personas import Persona, accepts, blocks_after, drops, greylists, says, slow
+from tests.lab.receivers.personas import Persona, accepts, blocks_after, drops, greylists, hangs, says, slow
+from tests.lab.scenes import PROMPT, begin, halt
 from tests.tools.daemon import until
 
 _SENT: Final = re.compile(r"^.* postfix/(\w+)/smtp\[\d+\]: (\w+): to=<([^>]+)>, relay=[^n].* status=sent ", re.MULTILINE)
@@ -271,6 +273,68 @@ def test_a_reset_leaves_nothing_of_the_test_before(lab: Lab) -> None:
     assert {attempt.egress for attempt in lab.delivered()} == {"out07"}
 
 
+def _postfix_by_hand(lab: Lab) -> None:
+    """Postfix outside of its unit, with a test's settings in its memory, and other things that no unit's stop ends."""
+    lab.run("systemd-run --quiet --unit=editor sleep 600; setsid sleep 600 >/dev/null 2>&1 </dev/null &")
+    lab.run("postfix stop && postfix start")
+    lab.set_postfix(sender_dependent_default_transport_maps="static:out05", defer_transports="out05", smtpd_milters="")
+    lab.inject(20, "google.test")
+
+
+def _a_halt_with_a_backlog(lab: Lab) -> None:
+    """What a test leaves that dies in the middle of a halt: pwmtad between a death and the restart, and somebody injects."""
+    begin(lab, **PROMPT)
+    halt(lab)
+    lab.start_injecting(100_000, ["google.test", "yahoo.test"], client=world.HEALTHCARE, rate=50)
+    lab.start_injecting(100_000, ["google.test", "yahoo.test"], rate=50)
+    until("mail waits", lambda: len(lab.queue()) > 50)
+    until("mail leaves", lambda: len(lab.delivered()) > 50)
+    lab.run("postsuper -h ALL", check=False)
+    lab.kill_pwmtad()
+
+
+def _hidden(lab: Lab) -> None:
+    """A file system over Postfix's files, other units, another OpenDKIM, an address that is gone, receivers that hang."""
+    lab.become("google", hangs("body"))
+    lab.become("small", says("421 4.1.0 later", phase="mail"))
+    lab.inject(5, ["google.test", "small.test"])
+    lab.sign_only_local_mail()
+    lab.take_address_away("out01")
+    lab.write("/etc/systemd/system/postfix@-.service.d/slow.conf", "[Service]\nExecStartPre=/bin/sleep 1\n")
+    lab.write("/var/lib/of-a-test/file", "")
+    lab.run("mount -t tmpfs small /etc/postfix && systemctl daemon-reload")
+
+
+@pytest.mark.timeout(200)
+@pytest.mark.parametrize("spoil", [_postfix_by_hand, _a_halt_with_a_backlog, _hidden])
+def test_whatever_a_test_leaves_behind_the_next_one_finds_the_lab_as_after_its_boot(
+    lab: Lab, spoil: Callable[[Lab], None]
+) -> None:
+    lab.booted_anew = ""
+    spoil(lab)
+    lab.reset()
+    assert not lab.booted_anew
+    taken = lab.inject(30, ["google.test", "small.test"], client=world.HEALTHCARE, port=world.HEALTHCARE_PORT)
+    taken += lab.inject(30, ["google.test", "small.test"])
+    until("all is delivered", lambda: lab.account(taken).delivered == 60)
+    assert {attempt.id for attempt in lab.reached()} == {message.id for message in taken}
+    ways = {(attempt.sender, attempt.signed, attempt.egress in {"out02", "out03", "out04"}) for attempt in lab.reached()}
+    assert ways == {(world.HEALTHCARE_SENDER, "clinic.test", False), (world.TRUCKING_SENDER, "lab.test", True)}
+    assert {recipient for _, _, recipient in _SENT.findall(lab.mail_log())} == {message.recipient for message in taken}
+    assert "halt" not in lab.pwmtad_log()
+
+
+@pytest.mark.timeout(200)
+def test_where_the_lab_can_not_be_put_back_it_is_booted_anew(lab: Lab) -> None:
+    lab.booted_anew = ""
+    lab.write("/etc/hosts", "127.0.0.1 somebody.else\n")
+    lab.reset()
+    assert "changed: /etc/hosts" in lab.booted_anew
+    assert "somebody.else" not in lab.read("/etc/hosts")
+    lab.inject(3, "google.test")
+    until("all is delivered", lambda: len(lab.delivered()) == 3)
+
+
 # -- pwmtad
 
 
@@ -315,6 +379,8 @@ def test_pwmtad_is_confined_as_its_unit_says(lab: Lab) -> None:
 # -- nothing is left
 
 _BOOT_AND_WAIT: Final = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever runs the tests in the background may have it ignored
 from tests.lab.lab import Lab
 lab = Lab()
 try:

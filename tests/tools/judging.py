@@ -8,11 +8,12 @@ from datetime import UTC, datetime
 import msgspec
 
 from pwmtad.config import Settings, load_settings
+from pwmtad.core.assess import Assessed, Meaning
 from pwmtad.core.correlate import Classified
 from pwmtad.core.guard import Context, Guard, Policy
 from pwmtad.core.halts import ReturnPolicy
 from pwmtad.core.tally import Column, MessageColumn
-from pwmtad.model import events
+from pwmtad.core.text import domain_of
 from pwmtad.model.counters import MINUTE_S, AttemptBucket, AttemptCounts, AttemptKey, MessageBucket, MessageCounts
 from pwmtad.model.judgement import (
     Effect,
@@ -110,27 +111,32 @@ def attempt(
     column: Column = Column.FIRST,
     text: str = "host mx.example[192.0.2.1] said: 550-5.7.1 likely unsolicited mail",
 ) -> Classified:
-    """Return an attempt as the correlator hands it out; without a class it was sent."""
-    line = events.Attempt(
-        at=at,
-        host="mail",
-        tag=f"postfix/{egress}/smtp",
-        pid=1,
+    """Return an attempt as the correlator hands it out; without a class it was sent. Its time is its taker's business."""
+    del at
+    line = Assessed(
         queue_id="4XkJ2l1zq9z1",
         recipient=recipient,
-        orig_recipient=None,
+        domain=domain_of(recipient),
         relay_host=relay,
-        relay_ip="192.0.2.1" if relay is not None else None,
-        relay_port=25,
-        conn_use=None,
         delay=0.5,
         delays="0.1/0/0.2/0.2",
         enhanced_status="5.7.1",
         status="sent" if reply_class is None else "bounced",
         text=text,
+        egress=egress,
+        stream=stream,
+        key=None,
+        meaning=Meaning(reply_class, RuleId(reply_rule) if reply_rule else None, None),
     )
     return Classified(
-        line, stream, egress, OperatorName(operator), reply_class, RuleId(reply_rule) if reply_rule else None, column
+        line,
+        stream,
+        egress,
+        OperatorName(operator),
+        reply_class,
+        RuleId(reply_rule) if reply_rule else None,
+        column,
+        domain_of(recipient),
     )
 
 

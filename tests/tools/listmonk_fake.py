@@ -49,7 +49,7 @@ class FakeCampaign(Struct):
     """Until then its pipe is there though it is paused."""
     in_work: bool = False
     finished_early: bool = False
-    """We resumed it before it had drained, in a version that ends it for that."""
+    """We resumed it before it had drained."""
 
 
 class FakeListmonk:
@@ -240,9 +240,9 @@ class FakeListmonk:
             one.paused_by = by
             one.drained_at = self.now() + self._drain_s()
         if status == "running":
-            if one.in_work and self.traits.must_drain and by == "pwmtad":
-                one.finished_early = True  # it will be marked finished, its rest unsent
-            if one.send_at is not None and not self.traits.must_drain:
+            if one.in_work and by == "pwmtad":
+                one.finished_early = True  # its rest is marked finished up to v4.1, and dropped for hours since
+            if one.send_at is not None and self.version >= "v5":
                 status = "scheduled"
         one.status = status
         return True

@@ -12,6 +12,7 @@ from pwmtad.model.counters import AttemptCounts, AttemptKey, MessageCounts
 from pwmtad.model.judgement import Desired, EvidenceLine, Halt, HaltPhase, Record, RecordKind, Scope
 from pwmtad.model.state import (
     Coverage,
+    Distribution,
     Finding,
     Level,
     MixRow,
@@ -337,6 +338,12 @@ def sample_snapshot() -> Snapshot:
         ready=False,
         not_ready=("opendkim: still reading, 42% done",),
         tick_durations=(0.0011, 0.0021),
+        tick_intervals=Distribution((0.1, 1.0), (3, 40, 2), 44.1),
+        latencies={
+            "event": Distribution((0.01, 0.1), (7, 2, 0), 0.09),
+            "verdict": Distribution((0.01, 0.1), (6, 2, 1), 0.24),
+            "action": Distribution((0.01, 0.1), (0, 1, 0), 0.031),
+        },
     )
 
 

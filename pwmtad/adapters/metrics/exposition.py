@@ -11,15 +11,16 @@ from threading import Lock
 from typing import Final
 
 from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector, generate_latest
-from prometheus_client.core import HistogramMetricFamily, Metric
+from prometheus_client.core import Metric
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 from typing_extensions import override
 
 from pwmtad.adapters.metrics.acting import acting_metrics
-from pwmtad.adapters.metrics.families import Row, counter, gauge, one
+from pwmtad.adapters.metrics.families import Row, counter, gauge, histogram, one
 from pwmtad.adapters.metrics.listmonk import listmonk_metrics
 from pwmtad.adapters.metrics.suppressing import audit_metrics, suppression_metrics
+from pwmtad.core.histogram import Histogram
 from pwmtad.model.counters import AttemptCounts
 from pwmtad.model.judgement import Desired
 from pwmtad.model.state import MixRow, Snapshot, SourceState, State, StreamState
@@ -53,8 +54,7 @@ class Metrics:
         self._process: Final[tuple[Collector, ...]] = (PlatformCollector(registry=own), ProcessCollector(registry=own))
         self._lock: Final = Lock()
         self._seen_ticks = 0
-        self._tick_sum_s = 0.0
-        self._tick_counts: Final = [0] * (len(_TICK_BUCKETS_S) + 1)
+        self._ticks: Final = Histogram(_TICK_BUCKETS_S)
         self._highest: Final[dict[tuple[str, str], int]] = {}
 
     def observe(self, snapshot: Snapshot) -> None:
@@ -62,9 +62,7 @@ class Metrics:
         with self._lock:
             new = min(max(snapshot.state.ticks - self._seen_ticks, 0), len(snapshot.tick_durations))
             for duration_s in snapshot.tick_durations[len(snapshot.tick_durations) - new :]:
-                bucket = next((i for i, bound in enumerate(_TICK_BUCKETS_S) if duration_s <= bound), len(_TICK_BUCKETS_S))
-                self._tick_counts[bucket] += 1
-                self._tick_sum_s += duration_s
+                self._ticks.add(duration_s)
             self._seen_ticks = snapshot.state.ticks
 
     def exposition(self, snapshot: Snapshot, accept: str) -> tuple[bytes, str]:
@@ -88,7 +86,7 @@ class Metrics:
         yield from listmonk_metrics(snapshot.state.acting.listmonk)
         yield from suppression_metrics(snapshot.state.acting.suppressions)
         yield from audit_metrics(snapshot.state.acting.audits)
-        yield self._ticks()
+        yield from self._times(snapshot)
 
     def _messages(self, snapshot: Snapshot) -> Iterator[Metric]:
         totals = snapshot.totals.messages
@@ -113,16 +111,15 @@ class Metrics:
             highest = self._highest[stream, field] = max(count, self._highest.get((stream, field), 0))
         return highest
 
-    def _ticks(self) -> Metric:
+    def _times(self, snapshot: Snapshot) -> Iterator[Metric]:
         with self._lock:
-            counts, sum_s = list(self._tick_counts), self._tick_sum_s
-        buckets: list[tuple[str, float]] = []
-        below = 0
-        for bound, count in zip((*map(str, _TICK_BUCKETS_S), "+Inf"), counts, strict=True):
-            below += count
-            buckets.append((bound, below))
-        text = "Durations of finished ticks."
-        return HistogramMetricFamily("pwmtad_tick_duration_seconds", text, buckets=buckets, sum_value=sum_s)
+            ticks = self._ticks.reading()
+        yield histogram("pwmtad_tick_duration_seconds", "Durations of finished ticks.", (), [((), ticks)])
+        intervals = [] if snapshot.tick_intervals is None else [((), snapshot.tick_intervals)]
+        yield histogram("pwmtad_tick_interval_seconds", "From the beginning of a tick to that of the next.", (), intervals)
+        ages = [((stage,), counted) for stage, counted in snapshot.latencies.items()]
+        text = "Age of the oldest of the lines that were read together, by what had happened with them."
+        yield histogram("pwmtad_latency_seconds", text, ("stage",), ages)
 
 
 class _Once(Collector):

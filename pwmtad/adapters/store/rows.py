@@ -8,8 +8,10 @@ the daemon again after each restart.
 
 from __future__ import annotations
 
+import gc
 import operator
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 import msgspec
@@ -151,6 +153,25 @@ def load_arguments(table: str, since: Instant) -> Row:
 
 def ledger_of(rows: Fetched) -> Ledger:
     """Build the ledger from the rows of all `LOADED` tables. Raises `msgspec.MsgspecError` for damaged state."""
+    with _no_collection():
+        return _ledger_of(rows)
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """Half a million rows are tuples that refer to nothing but text and numbers: to search them for cycles again and again
+    takes a quarter of a start after a busy day.
+    """
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+def _ledger_of(rows: Fetched) -> Ledger:
     return Ledger(
         checkpoints={source: _decode_checkpoint(text) for source, text in rows["checkpoints"]},
         attempts=_attempt_buckets(rows["attempts"]),
@@ -272,14 +293,18 @@ def _line_row(counts: LineCounts) -> Row:
 
 
 def _attempt_buckets(rows: Iterable[Any]) -> list[AttemptBucket]:
-    keys: dict[Row, AttemptKey] = {}  # few keys, many buckets: sharing them saves most of the memory and time
+    keys: dict[Row, AttemptKey] = {}  # few keys and few counts, many buckets: sharing them saves most of the memory and time
+    sums: dict[Row, AttemptCounts] = {}
     buckets = []
     for row in rows:
-        labels = row[2:7]
+        labels, numbers = row[2:7], row[7:]
         key = keys.get(labels)
         if key is None:
             key = keys[labels] = AttemptKey(*labels)
-        buckets.append(AttemptBucket(row[0], row[1], key, AttemptCounts(*row[7:])))
+        counts = sums.get(numbers)
+        if counts is None:
+            counts = sums[numbers] = AttemptCounts(*numbers)
+        buckets.append(AttemptBucket(row[0], row[1], key, counts))
     return buckets
 
 

@@ -9,6 +9,7 @@ decides where reading goes on. Out: what a line means, and storing the checkpoin
     search    find a checkpoint again
     chain     what comes after a file's end
     follower  the steps
+    progress  how much of a backlog was read
     source    threads, wake-ups, signs of life
     trouble   sentences for people
 """

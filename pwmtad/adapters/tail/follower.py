@@ -9,12 +9,13 @@ copied and truncated, packed, moved on twice. A file is known by its content; an
 from __future__ import annotations
 
 import os
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import Final, Literal, NamedTuple
 
 from pwmtad.adapters.tail.chain import Chain, View
 from pwmtad.adapters.tail.files import DamagedFileError, Identity, LogFile, Match, PlainFile, match
 from pwmtad.adapters.tail.lines import Taken, is_inside_line, take_lines, unfinished
+from pwmtad.adapters.tail.progress import Progress
 from pwmtad.adapters.tail.rotated import Sibling
 from pwmtad.adapters.tail.search import (
     FilesMovedError,
@@ -61,6 +62,7 @@ class Follower:
         self._read_bytes = max(read_bytes, max_line_bytes + 1)
         self._file: LogFile | None = None
         self._chain = Chain(path)
+        self._progress = Progress(path)
         self._cut_lines = 0
         self._gaps = 0
         self._rotations = 0
@@ -74,10 +76,20 @@ class Follower:
             gaps=self._gaps + self._chain.gaps,
             rotations=self._rotations,
             error=self._error,
+            progress=self._progress.share,
         )
 
     def step(self) -> Step:
         """Read on, at most one chunk. Never raises for what a file system can do."""
+        step = self._step()
+        if step.caught_up:
+            self._progress.end()
+        elif self._file is not None and self.position is not None:
+            with suppress(OSError):  # of a file system that lost it; the next read will tell
+                self._progress.at(self._file, self.position.offset)
+        return step
+
+    def _step(self) -> Step:
         try:
             if self._file is None:
                 self._open()

@@ -73,6 +73,8 @@ class Writer:
 
     def __init__(self, folder: Path) -> None:
         self._file = os.open(folder / FILE, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        self.test = 0
+        """Which test this is the record of. A session of an earlier one, whose sender was killed, has nothing to say in it."""
 
     def add(self, attempt: Attempt) -> None:
         """Write one line."""
@@ -80,6 +82,7 @@ class Writer:
 
     def forget(self) -> None:
         """Begin anew."""
+        self.test += 1
         os.ftruncate(self._file, 0)
 
 

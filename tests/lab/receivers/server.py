@@ -110,6 +110,7 @@ class Session(asyncio.Protocol):
     def __init__(self, houses: Mapping[str, House], writer: Writer) -> None:
         self._houses = houses
         self._writer = writer
+        self._test = writer.test
         self._buffer = bytearray()
         self._waiting = False
         self._in_data = False
@@ -273,7 +274,8 @@ class Session(asyncio.Protocol):
             sender=self.sender, recipient=recipient, phase=phase, code=answer.code, text=answer.text[:200],
             persona=answer.persona or self.house.persona.name, id=self.id, queue_id=self.queue_id, signed=self.signed,
         )  # fmt: skip
-        self._writer.add(attempt)
+        if self._test == self._writer.test:
+            self._writer.add(attempt)
 
     def _give(self, answer: Answer, decided: Callable[[], None] | None = None, *, ends: bool = False) -> None:
         """Say it, now or later. `decided` is called just before, and never if the sender has left meanwhile."""

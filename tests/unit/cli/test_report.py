@@ -147,7 +147,7 @@ def test_suppressions_and_audits_are_counted_by_stream_and_what_is_not_known_is_
     state = sample_state()
     page = _words(_page(msgspec.structs.replace(state, findings=(*state.findings, finding))))
     for words in (
-        "trucking 2,314 77 164 12 4 1",
+        "trucking 2,314 77 164 12 4 1 0",
         "trucking 3 1 1 1,204 7%",
         "healthcare ? ? ? ? ?",
         "warning trucking: no plain text beside the HTML in campaign(s) 12 (News)",

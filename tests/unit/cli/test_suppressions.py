@@ -22,7 +22,7 @@ from pwmtad.adapters.store import MemoryStore
 from pwmtad.core.guard import Guard, Policy
 from pwmtad.daemon.suppression_control import SuppressionControl
 from pwmtad.model.ledger import Commit
-from pwmtad.model.names import ReplyClass
+from pwmtad.model.names import OTHER_OPERATOR, ReplyClass
 from pwmtad.model.suppression import MAX_PAGE, SubjectKind, Suppression, SuppressionKey, SuppressionQuery
 from tests.tools.judging import DAY, START, attempt, settings_of
 from tests.unit.cli.daemon_face import FakeDaemon, run, words
@@ -61,7 +61,9 @@ class Daemon:
     ) -> None:
         for recipient in recipients:
             made = attempt(recipient=recipient, reply_class=reply_class, reply_rule="a-rule", stream=stream, egress="hc1")
-            self.guard.see(replace(made, attempt=replace(made.attempt, text="550 5.1.1 <x@y> unknown, sorry")), NOW)
+            said = replace(made.attempt, text="550 5.1.1 <x@y> unknown, sorry")
+            # Of a known operator so many would be held back.
+            self.guard.see(replace(made, operator=OTHER_OPERATOR, attempt=said), NOW)
 
     async def rows(self) -> list[Suppression]:
         return await self.store.suppressions(SuppressionQuery(counting=True))

@@ -42,8 +42,28 @@ def ids(*numbers: int) -> tuple[str, ...]:
     return tuple(f"Q{number:06}" for number in numbers)
 
 
-def flow(window: int = 50, *, sending: bool = True, hold_all: bool = False) -> Flow:
-    return Flow("trucking", sending, window, hold_all)
+def flow(window: int = 50, *, sending: bool = True, hold_all: bool = False, resumed: bool = False) -> Flow:
+    return Flow("trucking", sending, window, hold_all, resumed)
+
+
+# -- what is due when a pause is over
+
+
+def test_what_waits_for_a_pause_that_is_over_is_tried_now_the_oldest_first() -> None:
+    queued = [message(number, queue="deferred", reason=OURS) for number in (3, 1, 2)]
+    assert moves(flow(resumed=True), queued, []) == Moves(due=ids(1, 2, 3))
+    assert moves(flow(), queued, []) == Moves()
+    assert moves(flow(sending=False, resumed=True), queued, []) == Moves()
+
+
+def test_what_a_site_put_off_waits_for_the_site_also_after_a_pause() -> None:
+    queued = [message(1, queue="deferred", reason=REFUSED), message(2, queue="active", reason=OURS), message(3)]
+    assert moves(flow(resumed=True), queued, []) == Moves()
+
+
+def test_of_a_backlog_only_what_stays_is_tried_when_a_pause_is_over() -> None:
+    queued = [message(number, queue="deferred", reason=OURS) for number in range(300)]
+    assert moves(flow(resumed=True), queued, []) == Moves(hold=ids(*range(50, 300)), due=ids(*range(50)))
 
 
 # -- what is put on hold and let go

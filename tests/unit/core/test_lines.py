@@ -108,7 +108,16 @@ def test_more_tags_than_the_cache_holds_are_still_read() -> None:
         assert isinstance(event, events.Attempt)
         assert event.pid == pid
 
-    assert len(reader._tags) < 5000, "each process has a tag of its own: they must not fill the memory"
+    assert len(reader.tags) < 5000, "each process has a tag of its own: they must not fill the memory"
+
+
+def test_more_syslog_names_than_the_cache_holds_are_still_read() -> None:
+    reader = LineReader(now=NOW)
+    for number in range(5000):
+        known = reader.known(f"postfix/out{number}/smtp[1]:")
+        assert known is not None
+        assert (known.program, known.session) == ("smtp", f"postfix/out{number}/smtp[1]")
+    assert len(reader._grammars) < 5000
 
 
 def test_a_file_may_change_its_timestamps_in_the_middle() -> None:

@@ -7,6 +7,7 @@ import pytest
 from pwmtad.core.listmonk_campaigns import (
     FIRST_LOOK_S,
     MAX_HELD,
+    RESTART_S,
     ask,
     keep,
     ours,
@@ -15,6 +16,7 @@ from pwmtad.core.listmonk_campaigns import (
     released,
     running_of,
     settle,
+    unseen,
     unsure,
 )
 from pwmtad.model.listmonk import Campaign, Holding, ListmonkMemory, Outcome
@@ -104,7 +106,7 @@ def test_a_pause_is_ours_to_resume_once_it_was_seen() -> None:
     granted = held(12, first_at=None, last_at=None)
     assert ours(memory(granted)) == ()
     seen = after(granted, campaign(12, "paused"), now=NOW + 1)
-    assert ours(seen) == (held(12),)
+    assert ours(seen) == (held(12, seen_at=NOW + 1),)
 
 
 @pytest.mark.parametrize("late", [FIRST_LOOK_S + 1, -1])
@@ -116,7 +118,7 @@ def test_a_pause_that_is_first_seen_late_may_be_a_persons(late: float) -> None:
 def test_listmonks_own_counting_after_a_pause_does_not_matter() -> None:
     drained = campaign(12, "paused", updated_at=SERVER + 89)
     seen = after(held(12), drained, now=NOW + 5000)
-    assert ours(seen) == (held(12, last_at=SERVER + 89),)
+    assert ours(seen) == (held(12, last_at=SERVER + 89, seen_at=NOW + 5000),)
     assert settle(seen, actual(drained), NOW + 9000).memory is seen
 
 
@@ -125,6 +127,46 @@ def test_a_change_that_nobody_watched_may_be_a_persons_pause() -> None:
     assert ours(settle(memory(held(12)), seen, NOW, watched=False).memory) == ()
     unchanged = actual(campaign(12, "paused"))
     assert ours(settle(memory(held(12)), unchanged, NOW, watched=False).memory) == (held(12),)
+
+
+def test_what_drains_while_pwmtad_restarts_stays_its_own() -> None:
+    before = after(held(12, first_at=None, last_at=None), campaign(12, "paused"), now=NOW + 1)
+    drained = actual(campaign(12, "paused", updated_at=SERVER + 9))
+    found = settle(before, drained, NOW + 1 + RESTART_S, watched=False, is_first=True)
+    assert [one.id for one in ours(found.memory)] == [12]
+    assert found.given_up == ()
+
+
+@pytest.mark.parametrize("gone", [RESTART_S + 0.1, 3600.0, -1.0])
+def test_a_change_while_pwmtad_was_away_for_longer_or_its_clock_stepped_back_may_be_a_persons_pause(gone: float) -> None:
+    before = after(held(12, first_at=None, last_at=None), campaign(12, "paused"), now=NOW + 2)
+    drained = actual(campaign(12, "paused", updated_at=SERVER + 9))
+    found = settle(before, drained, NOW + 2 + gone, watched=False, is_first=True)
+    assert ours(found.memory) == ()
+    assert [one.id for one in found.given_up] == [12]
+
+
+def test_a_restart_later_than_listmonk_drains_makes_nobodys_change_its_own() -> None:
+    late = actual(campaign(12, "paused", updated_at=SERVER + 91))
+    assert ours(settle(memory(held(12, seen_at=NOW + 90)), late, NOW + 91, watched=False, is_first=True).memory) == ()
+
+
+def test_a_change_that_came_while_looks_failed_may_be_a_persons_pause_also_after_a_restart() -> None:
+    before = after(held(12, first_at=None, last_at=None), campaign(12, "paused"), now=NOW + 1)
+    drained = actual(campaign(12, "paused", updated_at=SERVER + 9))
+    assert ours(settle(before, drained, NOW + 3, watched=False).memory) == ()
+    assert ours(settle(unseen(before), drained, NOW + 3, watched=False, is_first=True).memory) == ()
+    unchanged = actual(campaign(12, "paused"))
+    assert [one.id for one in ours(settle(unseen(before), unchanged, NOW + 3, watched=False, is_first=True).memory)] == [12]
+
+
+def test_that_it_is_paused_is_noted_every_few_seconds_and_only_until_it_has_drained() -> None:
+    seen = after(held(12, first_at=None, last_at=None), campaign(12, "paused"), now=NOW)
+    still = actual(campaign(12, "paused"))
+    assert settle(seen, still, NOW + 1).memory is seen
+    later = settle(seen, still, NOW + 60).memory
+    assert later.campaigns == (held(12, seen_at=NOW + 60),)
+    assert settle(later, still, NOW + 90 + FIRST_LOOK_S + 1).memory is later
 
 
 def test_a_campaign_that_somebody_changed_while_it_was_ours_is_not_resumed() -> None:

@@ -19,20 +19,20 @@ def test_what_is_no_released_version_is_none(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "by_key", "extra", "must_drain", "first_counts"),
+    ("text", "by_key", "extra", "first_counts"),
     [
-        ("v3.0.0", False, 1, True, True),
-        ("v4.1.0", False, 1, True, True),
-        ("v5.0.0", False, 1, False, True),
-        ("v5.1.0", False, 1, False, True),
-        ("v6.0.0", True, 1, False, True),
-        ("v6.1.0", True, 0, False, False),
-        ("v6.2.0", True, 0, False, False),
+        ("v3.0.0", False, 1, True),
+        ("v4.1.0", False, 1, True),
+        ("v5.0.0", False, 1, True),
+        ("v5.1.0", False, 1, True),
+        ("v6.0.0", True, 1, True),
+        ("v6.1.0", True, 0, False),
+        ("v6.2.0", True, 0, False),
     ],
 )
-def test_each_version_has_its_ways(text: str, by_key: bool, extra: int, must_drain: bool, first_counts: bool) -> None:
+def test_each_version_has_its_ways(text: str, by_key: bool, extra: int, first_counts: bool) -> None:
     traits = traits_of(text)
-    assert (traits.by_key, traits.extra, traits.must_drain, traits.first_counts) == (by_key, extra, must_drain, first_counts)
+    assert (traits.by_key, traits.extra, traits.first_counts) == (by_key, extra, first_counts)
     assert traits.known
     assert traits.supported
     assert traits.least_batch == (LEAST_BATCH_OF_V3 if text.startswith("v3") else 1)
@@ -60,18 +60,18 @@ def test_versions_that_are_too_old_or_newer_than_known_are_told() -> None:
 
 
 @pytest.mark.parametrize(
-    ("fields", "by_key", "must_drain"),
+    ("fields", "by_key", "scoped"),
     [
-        ((), False, True),
-        (("security.oidc",), False, True),
-        (("security.oidc", "privacy.domain_allowlist"), False, False),
-        (("body_source",), False, False),
-        (("attribs", "body_source", "security.oidc"), True, False),
+        ((), False, False),
+        (("security.oidc",), False, False),
+        (("security.oidc", "privacy.domain_allowlist"), False, True),
+        (("body_source",), False, True),
+        (("attribs", "body_source", "security.oidc"), True, True),
     ],
 )
 def test_a_nightly_build_is_known_by_what_it_shows_and_taken_for_the_older_in_doubt(
-    fields: tuple[str, ...], by_key: bool, must_drain: bool
+    fields: tuple[str, ...], by_key: bool, scoped: bool
 ) -> None:
     traits = traits_of("nightly \x1b[31m(abc1234)", fields)
-    assert (traits.known, traits.by_key, traits.must_drain, traits.extra) == (False, by_key, must_drain, 1)
+    assert (traits.known, traits.by_key, traits.scoped, traits.extra) == (False, by_key, scoped, 1)
     assert traits.name.isprintable()

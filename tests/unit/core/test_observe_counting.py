@@ -144,6 +144,25 @@ def test_a_message_that_passes_a_milter_that_is_gone_reaches_the_judgement() -> 
     assert [r.rule for r in observer.guard.take_news() if r.kind is RecordKind.HALT] == ["dkim-milter"]
 
 
+def test_lines_merged_by_time_tell_of_a_milter_that_is_gone_as_batches_do() -> None:
+    observer = observer_of()
+    observer.doubts = lambda _now: {}
+    gone = line(0, "postfix/smtpd", "warning: connect to Milter service inet:127.0.0.1:8891: Connection refused")
+    reader = observer.sources[POSTFIX_SOURCE].reader
+    for text in (gone, *message(1, 61)):
+        if "opendkim" not in text:
+            observer.take_event(POSTFIX_SOURCE, reader.line(text))
+    assert [r.rule for r in observer.guard.take_news() if r.kind is RecordKind.HALT] == ["dkim-milter"]
+    assert observer.unknown == {}
+
+
+def test_lines_merged_by_time_tell_of_lines_that_were_dropped() -> None:
+    observer = observer_of(journal=True)
+    dropped = line(7, "systemd-journald", "Suppressed 9 messages from opendkim.service")
+    observer.take_event(OPENDKIM_SOURCE, observer.sources[OPENDKIM_SOURCE].reader.line(dropped))
+    assert observer.suppressed_at == START + 7
+
+
 def test_what_main_cf_says_of_a_milter_that_is_gone_reaches_the_judgement() -> None:
     observer = observer_of()
     gone = line(5, "postfix/smtpd", "warning: connect to Milter service inet:127.0.0.1:8891: Connection refused")

@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from pwmtad.core.egress_health import HEALTHY_S
+from pwmtad.core.leaks import LEAK_RULE
 from pwmtad.model.judgement import HaltPhase, RecordKind
-from tests.tools.judging import EGRESSES, block, settings_of
+from tests.tools.judging import EGRESSES, attempt, block, settings_of
 from tests.unit.daemon.acting_world import World
 
 POOL = "sender_dependent_default_transport_maps"
@@ -329,6 +330,83 @@ async def test_a_write_that_is_refused_is_recorded_once_and_tried_again() -> Non
     world.postfix.refuses = None
     await world.passes(70)
     assert pool(world).startswith("randmap:")
+
+
+async def test_a_halt_that_fails_right_after_a_write_is_tried_again_within_seconds() -> None:
+    world = World()
+    await world.settle()
+    world.guard.halt("healthcare", None, "a test", world.now)
+    await world.passes()
+    written = len(world.postfix.writes)
+    world.postfix.refuses = "the disk is full"
+    world.guard.halt("trucking", None, "a test", world.now)
+    for down_s in (1, 5, 300):
+        await world.passes(down_s)
+        assert len(world.postfix.writes) == written
+    world.postfix.refuses = None
+    await world.passes(5)
+    assert world.postfix.actual().paused_by != ""
+
+
+async def test_a_halt_is_tried_again_at_once_after_its_first_failure_whatever_was_written_before() -> None:
+    world = await halted()
+    world.guard.release(world.run.halts()[0].id, "alice", world.now)
+    await world.passes(70)
+    world.guard.halt("healthcare", None, "a test", world.now)
+    await world.passes()
+    world.postfix.refuses = "main.cf is locked"
+    world.guard.halt("trucking", None, "another", world.now)
+    await world.passes()
+    world.postfix.refuses = None
+    await world.passes(2)
+    assert world.postfix.actual().paused_by != ""
+
+
+def standing_problem() -> World:
+    """A world where all can be done but one thing, for good: there is no transport for exempt senders."""
+    return World(settings_of(more='exempt_senders = ["cron@example.org"]'))
+
+
+async def test_a_standing_problem_of_something_else_does_not_delay_a_halt() -> None:
+    world = standing_problem()
+    await world.passes(300)
+    failures = world.act.acting.failures
+    for _ in range(70):
+        await world.passes()
+        if world.act.acting.failures > failures:
+            break
+    assert world.act.acting.problem is not None
+    assert world.act.acting.failures == failures + 1, "it rests now"
+    world.guard.halt("trucking", None, "a test", world.now)
+    await world.act.step()
+    assert world.postfix.actual().paused_by != ""
+    assert world.act.acting.streams[0].held_by == world.postfix.actual().paused_by
+
+
+async def test_a_standing_problem_of_something_else_does_not_hide_that_a_halt_leaks() -> None:
+    world = standing_problem()
+    await world.passes(10)
+    world.guard.halt("trucking", None, "a test", world.now)
+    await world.passes(10)
+    assert world.act.acting.problem is not None
+    assert "halt_leaks" not in {finding.code for finding in world.act.findings()}
+    world.run.see(attempt(world.now), world.now)
+    await world.passes()
+    assert "halt_leaks" in {finding.code for finding in world.act.findings()}
+    assert [record.stream for record in world.records(RecordKind.ALERT) if record.rule == LEAK_RULE] == ["trucking"]
+
+
+async def test_a_stream_that_is_let_go_while_something_else_is_a_problem_leaks_no_more() -> None:
+    world = standing_problem()
+    await world.passes(10)
+    halt_id = world.guard.halt("trucking", None, "a test", world.now)
+    await world.passes(10)
+    world.guard.release(halt_id, "alice", world.now)
+    await world.passes(70)
+    assert world.postfix.actual().paused_by == ""
+    world.run.see(attempt(world.now), world.now)
+    await world.passes()
+    assert "halt_leaks" not in {finding.code for finding in world.act.findings()}
 
 
 async def test_a_stopped_postfix_is_said_and_what_was_set_holds() -> None:

@@ -512,7 +512,7 @@ async def test_while_the_store_is_down_a_halt_is_carried_out_and_nothing_is_resu
     halt = await world.halted()
     assert world.listmonk.status(12) == "paused"
     world.run.guard.release(halt, "alice", world.now)
-    await world.passes(30)
+    await world.passes(150)  # until it has drained
     assert world.listmonk.status(12) == "paused"
     assert "listmonk_not_stored" in world.codes()
     world.store_works = True

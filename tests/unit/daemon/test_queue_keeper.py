@@ -49,6 +49,71 @@ async def test_what_waits_comes_back_the_oldest_first_as_there_is_room() -> None
     assert len(order) == 1000
 
 
+PAUSED = "deferred transport"
+
+
+async def released_with_mail_waiting(world: World) -> None:
+    """A halt, mail that its pause defers, and a release that Postfix has not heard of yet."""
+    halt_id = world.guard.halt("trucking", None, "a test", world.now)
+    await world.passes(2)
+    world.postfix.queue_up(world.messages(40, delay_reason=PAUSED))
+    world.postfix.queue_up([world.message("QDOWN", delay_reason="connect to mx.example.net[192.0.2.1]:25: Connection refused")])
+    await world.passes(20)
+    world.guard.release(halt_id, "alice", world.now)
+
+
+def tried(world: World) -> list[str]:
+    return [record.reason for record in world.records(RecordKind.BACKLOG) if "tried now" in record.reason]
+
+
+async def test_when_postfix_lets_a_governed_stream_go_what_waited_for_the_pause_is_tried_once() -> None:
+    world = await settled()
+    await released_with_mail_waiting(world)
+    await world.passes(1)
+    assert tried(world) == [], "Postfix still holds it: it is changed once a minute"
+    await world.passes(100)
+    assert tried(world) == ["40 messages that waited for the pause are tried now"]
+    assert world.postfix.in_queue("hold") == []
+    assert world.postfix.ours == set()
+    await world.passes(300)
+    assert len(tried(world)) == 1
+
+
+async def test_without_a_governor_what_waited_for_the_pause_waits_for_its_own_time() -> None:
+    world = World(settings_of(more="governor = false"))
+    await world.settle()
+    await released_with_mail_waiting(world)
+    await world.passes(200)
+    assert world.postfix.values["sender_dependent_default_transport_maps"].startswith("randmap:")
+    assert tried(world) == []
+
+
+async def test_a_daemon_that_dies_right_after_a_release_tries_what_waited_after_its_start() -> None:
+    world = await settled()
+    await released_with_mail_waiting(world)
+    for _ in range(70):
+        world.run.look(world.now)
+        await world.act.step()
+        world.now += 1
+    world.restart()
+    await world.passes(20)
+    assert tried(world) == ["40 messages that waited for the pause are tried now"]
+
+
+async def test_a_helper_that_fails_at_it_is_asked_again() -> None:
+    world = await settled()
+    await released_with_mail_waiting(world)
+    for _ in range(70):
+        world.run.look(world.now)
+        await world.act.step()
+        world.now += 1
+    world.postfix.problem = "the helper does not answer"
+    await world.passes(10)
+    world.postfix.problem = None
+    await world.passes(20)
+    assert tried(world) == ["40 messages that waited for the pause are tried now"]
+
+
 async def test_mail_for_sites_that_are_down_does_not_keep_the_rest_on_hold() -> None:
     world = await settled()
     down = "connect to mx.example.net[192.0.2.1]:25: Connection refused"

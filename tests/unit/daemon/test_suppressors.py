@@ -188,7 +188,7 @@ def suppress_maker(port: Port, store: Store, guard: Guard) -> Callable[[StreamNa
 async def test_counts_and_findings_are_of_all_streams_also_of_those_without_a_listmonk() -> None:
     settings, store = configured("trucking"), Store()
     guard = Guard(Policy(settings=settings, stop_rules=()))
-    suppressors = Suppressors(suppress_maker(Port(), store, guard), store, settings)
+    suppressors = Suppressors(suppress_maker(Port(), store, guard), store, guard, lambda: NOW, settings)
     assert [one.waiting for one in suppressors.acting()] == [None, None]
     task = asyncio.create_task(suppressors.run())
     await turns()

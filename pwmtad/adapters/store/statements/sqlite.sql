@@ -120,12 +120,13 @@ SELECT source, checkpoint FROM checkpoints;
 
 -- name: load_attempts
 SELECT span_s, start_at, stream, egress, operator, status, reply_class, first_attempts, retries, notifications
-FROM attempt_buckets WHERE start_at + span_s > ?
+-- By span first, so that years of days are not read to find the last two: the key begins with it.
+FROM attempt_buckets WHERE span_s IN (60, 3600, 86400) AND start_at > ?1 - 86400 AND start_at + span_s > ?1
 ORDER BY span_s, start_at, stream, egress, operator, status, reply_class;
 
 -- name: load_messages
 SELECT span_s, start_at, stream, injected, signed, unsigned, expired
-FROM message_buckets WHERE start_at + span_s > ?
+FROM message_buckets WHERE span_s IN (60, 3600, 86400) AND start_at > ?1 - 86400 AND start_at + span_s > ?1
 ORDER BY span_s, start_at, stream;
 
 -- name: load_attempt_totals
