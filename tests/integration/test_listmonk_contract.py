@@ -127,7 +127,14 @@ async def test_what_is_scheduled_is_caught_when_it_starts_in_a_halt_also_with_a_
         await daemon.until_status(dated, "paused")
         sent = len(one.standin.truth.sent())
         assert sent <= 5
+        last_sent = await one.row("SELECT sent FROM campaigns WHERE id = $1", dated)
         daemon.run.guard.release(halt, "alice", daemon.now())
+        if last_sent["sent"] == 0 and version != "6.2":
+            # Caught before its first message: 3 to 6.0 take all as sent then (#2070), and a person is told.
+            told = [record.reason for record in daemon.records(RecordKind.ACTION)]
+            assert any("2070" in reason for reason in told), told
+            await daemon.until("resumed", lambda: not daemon.memory.campaigns)
+            return
         await daemon.until_status(dated, "running")
         assert daemon.memory.campaigns == () or await_settled(daemon)
         await one.sent(sent + 2)

@@ -210,7 +210,7 @@ def test_a_daemon_that_is_killed_in_a_halt_knows_what_it_paused_and_everybody_ge
     world.configure(lists)
     world.daemon.start()
     world.settled()
-    theirs = lists.campaign(lists.subscribers(["other@example.org"]), status="paused")
+    theirs = lists.campaign(lists.subscribers(["other@example.org"], list_name="others"), status="paused")
     campaign = lists.campaign(lists.subscribers(people(400)), status="running")
     until("mail leaves", lambda: lists.sent() >= 20)
     assert world.run("halt", "trucking", "--for", "10h", "--why", "a look").exit_code == 0

@@ -118,7 +118,7 @@ def test_a_batch_of_real_lines_comes_to_what_its_events_come_to(name: str, kind:
     assert batch == single
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(st.data())
 def test_a_line_that_looks_only_a_little_different_is_what_the_grammar_says(data: st.DataObject) -> None:
     lines = lines_of(*LIFE) + lines_of(*LIFE, begin=0.9)
@@ -132,6 +132,7 @@ def test_a_line_that_looks_only_a_little_different_is_what_the_grammar_says(data
     assert batch == single
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from(LIFE), max_size=30))
 def test_in_whatever_order_lines_come_a_batch_comes_to_what_its_events_come_to(messages: list[tuple[str, str]]) -> None:
     batch, single = both_ways(lines_of(*messages))
@@ -218,6 +219,17 @@ def test_attempts_with_rare_parts_are_attempts_all_the_same(text: str) -> None:
     message = ("postfix/out05/smtp[7]", f"{ID}: {text}")
     assert [kind for kind, _ in digest_of(lines_of(LIFE[1], message, message))] == [CLIENT, ATTEMPT, ATTEMPT]
     batch, single = both_ways(lines_of(*LIFE[:2], message, message))
+    assert batch == single
+
+
+@pytest.mark.parametrize(
+    "text", ["to=<b@example.net>", "to=<b@example.net>, relay=x, status=sent (", "client=a b", "from=<a, b"]
+)
+def test_what_breaks_off_is_left_to_the_grammar(text: str) -> None:
+    tags = ("postfix/out05/smtp[7]", "postfix/smtpd[3]", "postfix/qmgr[6]", "postfix/cleanup[4]", "opendkim[5]")
+    lines = lines_of(LIFE[1], *[(tag, f"{ID}: {text}") for tag in tags * 2])
+    assert [kind for kind, _ in digest_of(lines)] == [CLIENT] + [SILENT] * 10
+    batch, single = both_ways(lines)
     assert batch == single
 
 
