@@ -12,7 +12,7 @@ SOURCES := pwmtad tests bench
 # What the tests talk to; all from Debian's own repository. See docs/development.md for what each is for.
 PACKAGES := prometheus logrotate postgresql postfix systemd systemd-journal-remote $(LAB_PACKAGES)
 LAB_PACKAGES := systemd systemd-container dbus postfix opendkim openssl dnsmasq-base iproute2 util-linux
-BENCH_PACKAGES := pflogsumm mtail
+BENCH_PACKAGES := pflogsumm mtail fail2ban util-linux
 
 .PHONY: help run test lab soak shell-lab check fmt lock bench bench-live bench-weeks coverage clean services
 
