@@ -214,9 +214,12 @@ class PostfixInstance:
     # -- life
 
     def start(self) -> None:
-        """Start it and wait until it accepts mail."""
+        """Start it and wait until it accepts mail and its oldest processes have read main.cf: where a test takes the file away
+        sooner they die, and master starts them anew after a minute only.
+        """
         self.command("postfix", "start")
         until("accepting mail", self._accepts)
+        until("qmgr and postlogd have read main.cf", self._has_settled)
 
     def stop(self) -> None:
         """Stop it; deliveries under way are cut off."""
@@ -238,6 +241,20 @@ class PostfixInstance:
                 return True
         except OSError:
             return False
+
+    def _has_settled(self) -> bool:
+        """Whether qmgr and postlogd have become Postfix's user, which they do after they have read main.cf."""
+        master = (self.queue / "pid" / "master.pid").read_text().strip()
+        settled = set()
+        for process in Path("/proc", master, "task", master, "children").read_text().split():
+            try:
+                name = Path("/proc", process, "comm").read_text().strip()
+                owner = Path("/proc", process).stat().st_uid
+            except OSError:
+                continue
+            if owner != 0:
+                settled.add(name)
+        return {"qmgr", "postlogd"} <= settled
 
     def cool_down(self) -> None:
         """Make main.cf old: Postfix programs wait while it is younger than two seconds."""
