@@ -406,6 +406,7 @@ async def test_another_instance_behind_the_url_is_left_alone(listmonk: Starter, 
     async with begun(listmonk, "6.2", tmp_path) as (one, daemon):
         await daemon.settled()
         [campaign] = await campaigns(one, 1, status="running")
+        await one.sent(3)
         halt = daemon.halt()
         await daemon.until_status(campaign, "paused")
         await one.standin.show_wrong_instance()
@@ -458,6 +459,7 @@ async def test_the_documented_rights_are_enough(listmonk: Starter, version: str,
         await daemon.settled()
         assert daemon.codes() == []
         [campaign] = await campaigns(one, 1, status="running")
+        await one.sent(3)
         halt = daemon.halt()
         await daemon.until_status(campaign, "paused")
         daemon.run.guard.release(halt, "alice", daemon.now())
