@@ -135,7 +135,7 @@ class Guard:
             self._count_first(judge, counted, at)
         if judge.probing and counted.attempt.relay_host is not None:
             judge.answered(counted.operator, counted.egress)
-        self.suppressions.see(counted, at)
+        self._add(self.suppressions.see(counted, at))
         if counted.stream in self.leaks.held:
             self._add(self.leaks.see(counted, at))
         seen = self._book.see(counted, at)

@@ -9,7 +9,7 @@ An operator that calls too many of its recipients unknown is not believed (suppr
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import islice
 from typing import Final, TypeVar
 
@@ -113,28 +113,28 @@ class SuppressionBook:
 
     # -- feeding
 
-    def see(self, counted: Classified, at: Instant) -> Record | None:
-        """Take an attempt that is no notification's; return the record of an operator that is not believed any more."""
+    def see(self, counted: Classified, at: Instant) -> Sequence[Record]:
+        """Take an attempt that is no notification's; return the record if its operator is not believed any more."""
         self._brake.see(counted, at)
         reply_class = counted.reply_class
         if reply_class is None:
             self._taken(counted)
         elif not self._settings.keep:
-            return None
+            return ()
         elif reply_class is ReplyClass.HARD_BOUNCE:
-            return self._see_hard(counted, at) if counted.attempt.status.lower() in GAVE_UP else None
+            return self._see_hard(counted, at) if counted.attempt.status.lower() in GAVE_UP else ()
         elif reply_class is ReplyClass.MAILBOX_FULL:
             if counted.column is Column.FIRST:
                 self._see_address(counted, at, _day(at), self._settings.mailbox_full_after)
         elif reply_class is ReplyClass.DEAD_DOMAIN:
             self._see_dead(counted, at)
-        return None
+        return ()
 
-    def _see_hard(self, counted: Classified, at: Instant) -> Record | None:
+    def _see_hard(self, counted: Classified, at: Instant) -> Sequence[Record]:
         """Once is enough, unless the operator is not believed now, or was not when it said so first on this day."""
         address = address_of(counted.attempt.recipient)
         if address is None:
-            return None
+            return ()
         stream, operator = counted.stream, counted.operator
         key = _key(counted, SubjectKind.ADDRESS, address)
         before = self._counting.pop(key)
@@ -144,14 +144,14 @@ class SuppressionBook:
             self._told.discard((stream, operator))
         if not held and (before is None or day not in before.seen):
             self._note(Sighting(key, 1, at, at, at, grounds=_grounds_of(counted)))
-            return None
+            return ()
         sighting = Sighting(key, 1, at, at, None, (day,), grounds=_grounds_of(counted))
         self._note(sighting)
         self._counting.put(sighting)
         if not held or (stream, operator) in self._told:
-            return None
+            return ()
         self._told.add((stream, operator))
-        return held_back_record(stream, operator, self._brake.share(stream, operator, at), at)
+        return (held_back_record(stream, operator, self._brake.share(stream, operator, at), at),)
 
     def held_back(self, now: Instant) -> Iterable[tuple[str, str, HardShare]]:
         """Return the streams and operators whose hard bounces are held back now."""

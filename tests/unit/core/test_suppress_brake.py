@@ -19,7 +19,7 @@ from pwmtad.model.counters import AttemptBucket, AttemptCounts, AttemptKey
 from pwmtad.model.judgement import Record, RecordKind
 from pwmtad.model.names import OTHER_OPERATOR, UNKNOWN_OPERATOR, Instant, OperatorName, ReplyClass
 from pwmtad.model.suppression import MANUAL, Sighting, SubjectKind, SuppressionCount, SuppressionKey
-from tests.tools.judging import DAY, HOUR, START, attempt
+from tests.tools.judging import DAY, HOUR, START, Run, attempt
 
 SETTINGS = SuppressionSettings()
 
@@ -49,8 +49,7 @@ class World:
 
     def see(self, answers: Iterable[Classified], at: Instant) -> World:
         for counted in answers:
-            record = self.book.see(counted, at)
-            self.records += [record] if record is not None else []
+            self.records += self.book.see(counted, at)
         return self.commit()
 
     def commit(self) -> World:
@@ -98,6 +97,14 @@ def test_slow_streams_and_fresh_installations_find_it_out_as_soon(an_hour: int) 
     for number in range(200):
         world.see(outage(number), START + number * HOUR / an_hour)
     assert len(world.told) == (50 if an_hour > 2 else 200)  # 24 a day are no sample: they may as well be a few dead boxes
+
+
+def test_the_record_reaches_those_who_ask_why() -> None:
+    run = Run()
+    for number in range(100):
+        run.see(answer(number, column=Column.RETRIES), START + HOUR)
+    (record,) = [one for one in run.kinds(RecordKind.FINDING) if one.rule == HELD_RULE]
+    assert record.stream == "trucking"
 
 
 def test_that_it_is_not_believed_any_more_is_recorded_once() -> None:
