@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import Final
 
 import structlog
@@ -30,6 +30,9 @@ _RETRY_S: Final = (1.0, 2.0, 5.0, 10.0, 30.0)
 _LAST_COMMIT_S: Final = 10.0
 """How long a stop waits for its last commit. What is not committed is read again: nothing is lost."""
 
+_STORE_FIRST_S: Final = 1.0
+"""How long a batch of a backlog waits for a commit that is under way, which takes milliseconds. Own choice: a tick."""
+
 _log = structlog.get_logger()
 
 
@@ -46,6 +49,7 @@ class Ingest:
         clock: Callable[[], Instant],
         monotonic: Callable[[], float],
         commit_interval_s: float,
+        store_first_s: float = _STORE_FIRST_S,
     ) -> None:
         self._sources = sources
         self._store = store
@@ -54,6 +58,7 @@ class Ingest:
         self._clock = clock
         self._monotonic = monotonic
         self._interval_s = commit_interval_s
+        self._store_first_s = store_first_s
         self.on_seen: Callable[[], None] = _nothing
         """Called after a batch was counted: wakes the tick."""
         self._queue: asyncio.Queue[Batch] = asyncio.Queue(_QUEUE_SIZE)
@@ -94,9 +99,10 @@ class Ingest:
             if not batch.caught_up:
                 # In a backlog nothing is urgent, and counting leaves the store's thread no time: sqlite3 lets the GIL go at
                 # each row and waits 5 ms for it (sys.getswitchinterval). Without this a commit took 20 s, and what waited
-                # for the next one 100 MiB.
-                async with self._committing:
-                    pass
+                # for the next one 100 MiB. But a store that hangs must not keep a halt from being seen.
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(self._store_first_s), self._committing:
+                        pass
 
     async def _commit_when_due(self) -> None:
         """Not in `_consume`: a busy disk took half a second for a commit, and a lock of another process may take five."""

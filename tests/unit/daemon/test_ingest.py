@@ -60,7 +60,7 @@ class SlowStore(MemoryStore):
 
 
 class World:
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, store_first_s: float = 60.0) -> None:
         self.observer: Observer = Running(folder).observer
         self.source = Source()
         self.store = SlowStore()
@@ -72,6 +72,7 @@ class World:
             clock=lambda: NOW,
             monotonic=time.monotonic,
             commit_interval_s=0.01,
+            store_first_s=store_first_s,
         )
 
     @property
@@ -142,3 +143,17 @@ async def test_in_a_backlog_counting_waits_for_the_store_so_that_memory_stays_sm
         world.store.may.set()
         await world.counted(29)
     assert await world.stored() == (29, 29)
+
+
+async def test_a_store_that_hangs_keeps_no_backlog_from_being_judged(tmp_path: Path) -> None:
+    world = World(tmp_path, store_first_s=0.01)
+    world.source.caught_up = False
+    async with world.running():
+        await world.source.told.put(1)
+        await until(lambda: bool(world.store.asked))
+        for number in range(2, 12):
+            await world.source.told.put(number)
+        await world.counted(11)
+        assert (world.store.asked, world.store.done) == (1, 0)
+        world.store.may.set()
+    assert await world.stored() == (11, 11)
