@@ -33,17 +33,23 @@ class Digests:
     """Reads files one after the other."""
 
     def __init__(
-        self, digester: Digester, reader_of: Callable[[LogFile], LineReader], *, worth_bytes: int = WORTH_A_PROCESS
+        self,
+        digester: Digester,
+        reader_of: Callable[[LogFile], LineReader],
+        *,
+        worth_bytes: int = WORTH_A_PROCESS,
+        processors: int | None = None,
     ) -> None:
-        """`worth_bytes`: from how many on another process reads."""
+        """`worth_bytes`: from how many on another process reads; `processors`: None for as many as this one may use."""
         self._worth_bytes = worth_bytes
+        self._processors = len(os.sched_getaffinity(0)) if processors is None else processors
         self._digester = digester
         self._reader_of = reader_of
 
     @contextmanager
     def of(self, files: Sequence[LogFile], advance: Callable[[int], None] | None) -> Iterator[Iterator[Digest]]:
         """Give an iterator over the digests of `files`, which raises UnreadableLogError; `advance` is told of bytes read."""
-        if sum(size_of(file.path) for file in files) < self._worth_bytes or len(os.sched_getaffinity(0)) == 1:
+        if sum(size_of(file.path) for file in files) < self._worth_bytes or self._processors == 1:
             yield self._read(files, advance)
             return
         context = multiprocessing.get_context("fork")  # the rules are there at once, and their memory is shared

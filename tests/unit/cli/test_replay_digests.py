@@ -25,13 +25,12 @@ from pwmtad.model.names import SourceKind
 from pwmtad.model.replies import RuleSet
 
 DATA = Path(__file__).parents[2] / "data"
-needs_two = pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="with one processor there is no other process")
 
 
 def digests(worth_bytes: int) -> Digests:
     routes = AnyRoutes("news")
     digester = Digester(SourceKind.BOTH, routes, Assessor(routes, Classifier(RuleSet((), ()))))
-    return Digests(digester, lambda file: LineReader(zone=UTC, year=file.year), worth_bytes=worth_bytes)
+    return Digests(digester, lambda file: LineReader(zone=UTC, year=file.year), worth_bytes=worth_bytes, processors=2)
 
 
 def files(*paths: Path) -> Sequence[LogFile]:
@@ -42,7 +41,6 @@ def parts(digest: Digest) -> tuple[object, ...]:
     return (digest.kinds, [repr(at) for at in digest.times], digest.ids, [repr(one) for one in digest.more], digest.lines)
 
 
-@needs_two
 def test_another_process_makes_the_same_digests(tmp_path: Path) -> None:
     text = (DATA / "postfix-lab.traditional.log").read_bytes()
     packed, later = tmp_path / "mail.log.1.gz", tmp_path / "mail.log"
@@ -60,7 +58,6 @@ def test_another_process_makes_the_same_digests(tmp_path: Path) -> None:
     assert multiprocessing.active_children() == []
 
 
-@needs_two
 def test_a_damaged_file_is_told_of_by_name(tmp_path: Path) -> None:
     broken = tmp_path / "mail.log.gz"
     broken.write_bytes(gzip.compress((DATA / "postfix-lab.rfc3339.log").read_bytes())[:-20])
@@ -70,7 +67,6 @@ def test_a_damaged_file_is_told_of_by_name(tmp_path: Path) -> None:
     assert multiprocessing.active_children() == []
 
 
-@needs_two
 def test_who_reads_no_further_leaves_no_process_behind(tmp_path: Path) -> None:
     log = tmp_path / "mail.log"
     log.write_bytes((DATA / "postfix-lab.rfc3339.log").read_bytes() * 100)
@@ -79,7 +75,6 @@ def test_who_reads_no_further_leaves_no_process_behind(tmp_path: Path) -> None:
     assert multiprocessing.active_children() == []
 
 
-@needs_two
 def test_a_reader_that_is_killed_is_an_error_and_not_the_end_of_the_log(tmp_path: Path) -> None:
     log = tmp_path / "mail.log"
     log.write_bytes((DATA / "postfix-lab.rfc3339.log").read_bytes() * 100)
