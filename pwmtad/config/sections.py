@@ -25,6 +25,7 @@ from pwmtad.config.fields import (
     ZoneName,
     read_only,
 )
+from pwmtad.config.listmonk import ListmonkSettings
 from pwmtad.config.streams import EgressSettings, StreamSettings
 from pwmtad.config.values import FileLog, JournalLog, ListenAddress, SqliteUrl
 from pwmtad.model.names import NO_STREAM, EgressName, StreamName
@@ -303,6 +304,13 @@ class Settings(Section):
     def stream_of_egress(self, name: str) -> StreamName:
         """Return the stream that lists the egress (retired or not); NO_STREAM if none does."""
         return self._stream_by_egress.get(name, NO_STREAM)
+
+    def listmonk_of(self, name: StreamName) -> ListmonkSettings:
+        """Return the stream's Listmonk. Raises LookupError: whoever asks runs only where there is one."""
+        found = self.streams[name].listmonk
+        if found is None:
+            raise LookupError(f"stream {name} has no listmonk table")
+        return found
 
     @property
     def pool_stream(self) -> StreamName | None:

@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from pwmtad.adapters.listmonk import ListmonkInstance
 from pwmtad.adapters.listmonk.audience import ListmonkAudience
 from pwmtad.adapters.listmonk.auditing import ListmonkAudits
-from pwmtad.config import ListmonkSettings, Settings
+from pwmtad.config import Settings
 from pwmtad.core.guard import Guard
 from pwmtad.daemon.auditors import Auditors
 from pwmtad.daemon.audits import Audit
@@ -89,7 +89,7 @@ class Listmonks:
     def _campaigns(self, name: StreamName, settings: Settings) -> Campaigns:
         return Campaigns(
             stream=name,
-            port=ListmonkInstance.of(_listmonk(settings, name), random.random),
+            port=ListmonkInstance.of(settings.listmonk_of(name), random.random),
             guard=self._guard,
             commit=self._commit,
             clock=wall_clock,
@@ -101,7 +101,7 @@ class Listmonks:
     def _suppress(self, name: StreamName, settings: Settings) -> Suppress:
         return Suppress(
             stream=name,
-            port=ListmonkAudience.of(_listmonk(settings, name), random.random),
+            port=ListmonkAudience.of(settings.listmonk_of(name), random.random),
             store=self._store,
             guard=self._guard,
             commit=self._commit,
@@ -114,16 +114,9 @@ class Listmonks:
     def _audit(self, name: StreamName, settings: Settings) -> Audit:
         return Audit(
             stream=name,
-            port=ListmonkAudits.of(_listmonk(settings, name), random.random),
+            port=ListmonkAudits.of(settings.listmonk_of(name), random.random),
             guard=self._guard,
             excluded=self._excluded,
             clock=wall_clock,
             settings=settings,
         )
-
-
-def _listmonk(settings: Settings, name: StreamName) -> ListmonkSettings:
-    found = settings.streams[name].listmonk
-    if found is None:
-        raise LookupError(f"stream {name} has no listmonk table")
-    return found

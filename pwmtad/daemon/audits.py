@@ -71,10 +71,7 @@ class Audit:
     @property
     def listmonk(self) -> ListmonkSettings:
         """The instance's part of the configuration in force."""
-        found = self.settings.streams[self.stream].listmonk
-        if found is None:
-            raise LookupError(f"stream {self.stream} has no listmonk table")
-        return found
+        return self.settings.listmonk_of(self.stream)
 
     def reconfigure(self, settings: Settings) -> None:
         """Take a reloaded configuration, and look at once."""

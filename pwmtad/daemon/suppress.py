@@ -145,10 +145,7 @@ class Suppress:
     @property
     def listmonk(self) -> ListmonkSettings:
         """The instance's part of the configuration in force."""
-        found = self.settings.streams[self.stream].listmonk
-        if found is None:
-            raise LookupError(f"stream {self.stream} has no listmonk table")
-        return found
+        return self.settings.listmonk_of(self.stream)
 
     @property
     def acting(self) -> SuppressionActing:
