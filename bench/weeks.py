@@ -33,7 +33,7 @@ from pwmtad.core.guard import Guard
 from pwmtad.core.observe import Observer
 from pwmtad.core.state import About
 from pwmtad.core.wiring import POSTFIX_SOURCE, parts_of, source_kinds
-from pwmtad.daemon.app import load_all, policy_of
+from pwmtad.daemon.app_inputs import load_all, policy_of
 from pwmtad.daemon.ingest import Ingest
 from pwmtad.daemon.ports import Store
 from pwmtad.daemon.tick import Ticker

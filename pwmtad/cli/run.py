@@ -22,7 +22,8 @@ if TYPE_CHECKING:
               help="Print what is seen every so many seconds (for a terminal).")  # fmt: skip
 def command(config: str, tell_s: float | None) -> None:
     """Follow the logs, count, and serve what is seen, until SIGTERM. SIGHUP reloads the configuration."""
-    from pwmtad.daemon.app import Mistakes, run  # the help text must not load the whole daemon
+    from pwmtad.daemon.app import run  # the help text must not load the whole daemon
+    from pwmtad.daemon.app_inputs import Mistakes
 
     set_up_logging(sys.stderr)
 

@@ -6,7 +6,6 @@ import asyncio
 import signal
 import socket
 from collections.abc import Awaitable, Callable, Sequence
-from pathlib import Path
 from typing import Final
 
 import structlog
@@ -15,33 +14,32 @@ from msgspec.structs import replace
 
 from pwmtad import __version__
 from pwmtad.adapters.addresses import missing_addresses
-from pwmtad.adapters.config_files import Loaded, load_file
+from pwmtad.adapters.config_files import Loaded
 from pwmtad.adapters.helper import HelperClient
 from pwmtad.adapters.http_api import HttpApi
-from pwmtad.adapters.journal import JournalSource
 from pwmtad.adapters.metrics import Metrics
 from pwmtad.adapters.postfix import PostfixReader
 from pwmtad.adapters.stamp import read_stamp
 from pwmtad.adapters.store import Keep, open_store
 from pwmtad.adapters.systemd import Notifier
-from pwmtad.adapters.tail import FileSource
-from pwmtad.config import FileLog, JournalLog, Settings, diff_settings
-from pwmtad.core.guard import Guard, Policy
+from pwmtad.config import diff_settings
+from pwmtad.core.guard import Guard
 from pwmtad.core.observe import Observer
 from pwmtad.core.state import About
-from pwmtad.core.wiring import OPENDKIM_SOURCE, POSTFIX_SOURCE, parts_of, source_kinds
+from pwmtad.core.wiring import parts_of, source_kinds
 from pwmtad.daemon.act import Act, PostfixActor
+from pwmtad.daemon.app_inputs import Mistakes, excluded_by_any, load_all, log_places, log_sources, policy_of, store_password
 from pwmtad.daemon.app_listmonk import Listmonks
 from pwmtad.daemon.clock import monotonic, wall_clock
 from pwmtad.daemon.control import Control
 from pwmtad.daemon.ingest import Ingest
 from pwmtad.daemon.look import Look
-from pwmtad.daemon.ports import LogSource, Store
+from pwmtad.daemon.ports import Store
 from pwmtad.daemon.queue_keeper import QueueKeeper
 from pwmtad.daemon.suppression_control import SuppressionControl
 from pwmtad.daemon.tick import Ticker
 from pwmtad.model.counters import DAY_S, HOUR_S
-from pwmtad.model.errors import ConfigError, PwmtadError
+from pwmtad.model.errors import PwmtadError
 from pwmtad.model.ledger import Ledger
 from pwmtad.model.postfix import Clone
 from pwmtad.model.state import ReloadState
@@ -67,33 +65,6 @@ _log = structlog.get_logger()
 
 class _Stop(Exception):
     """A signal asked for the end."""
-
-
-class Mistakes(PwmtadError):
-    """The configuration or the rules can't be used; `errors` has all of them."""
-
-    def __init__(self, errors: Sequence[ConfigError]) -> None:
-        super().__init__("; ".join(f"{e.file}: {e.path}: found {e.found}, expected {e.expected}" for e in errors))
-        self.errors = tuple(errors)
-
-
-def load_all(config_path: str) -> Loaded:
-    """Read and validate configuration, rules and lists wholly. Raises Mistakes."""
-    loaded = load_file(config_path)
-    if isinstance(loaded, Loaded):
-        return loaded
-    raise Mistakes(loaded)
-
-
-def policy_of(loaded: Loaded, milter_accepts: bool | None) -> Policy:
-    """Return what the judgement needs of what was loaded."""
-    return Policy(
-        settings=loaded.settings,
-        stop_rules=loaded.stop_rules,
-        excluded_domains=loaded.excluded_domains,
-        milter_accepts=milter_accepts,
-        own_domains=frozenset(domain for operator in loaded.rules.operators for domain in operator.domains),
-    )
 
 
 async def run(config_path: str, *, on_state: Callable[[Ticker], Awaitable[None]] | None = None) -> None:
@@ -144,7 +115,7 @@ class Daemon:
         store = open_store(
             settings.store.url,
             host=socket.gethostname(),
-            password=_password(settings.store.password_file),
+            password=store_password(settings.store.password_file),
             keep=Keep(minutes_s=settings.store.keep_minutes_h * HOUR_S, hours_s=settings.store.keep_hours_d * DAY_S),
         )
         await store.open()
@@ -159,7 +130,7 @@ class Daemon:
                 settings=settings,
                 observer=observer,
                 reload=ReloadState(self._config_path, started_at, 0, 0, None),
-                about=About(__version__, socket.gethostname(), started_at, 0, 0.0, _places(settings)),
+                about=About(__version__, socket.gethostname(), started_at, 0, 0.0, log_places(settings)),
                 store_state=ingest.store_state,
                 clock=wall_clock,
                 monotonic=monotonic,
@@ -248,7 +219,7 @@ class Daemon:
 
     def _ingest(self, store: Store, observer: Observer) -> Ingest:
         return Ingest(
-            sources=_sources(self._settings),
+            sources=log_sources(self._settings),
             store=store,
             store_url=str(self._settings.store.url),
             observer=observer,
@@ -268,7 +239,7 @@ class Daemon:
             monotonic=monotonic,
             settings=self._settings,
         )
-        act.excluded = _excluded(self._loaded)
+        act.excluded = excluded_by_any(self._loaded)
         act.clones = self._clones if self._settings.postfix.read_master_cf else None
         return act
 
@@ -328,7 +299,7 @@ class Daemon:
         try:
             loaded = await asyncio.to_thread(load_all, self._config_path)
         except Mistakes as mistakes:
-            _log.error("reload_failed", file=self._config_path, errors=[_as_dict(error) for error in mistakes.errors])
+            _log.error("reload_failed", file=self._config_path, errors=mistakes.as_dicts())
             ticker.reload = ReloadState(old.file, old.loaded_at, old.reloads, old.failed_reloads + 1, str(mistakes))
             return
         changes = diff_settings(ticker.settings, loaded.settings)
@@ -340,7 +311,7 @@ class Daemon:
         observer.reconfigure(parts_of(loaded.settings, loaded.rules, self._clones))
         observer.guard.reconfigure(policy_of(loaded, observed.milter_accepts))
         ticker.settings, ticker.observed = loaded.settings, observed
-        act.settings, act.excluded = loaded.settings, _excluded(loaded)
+        act.settings, act.excluded = loaded.settings, excluded_by_any(loaded)
         act.wake()
         ticker.reload = ReloadState(old.file, now, old.reloads + 1, old.failed_reloads, None)
         restart = [change for change in changes if change.partition(".")[0] in _READ_ONCE]
@@ -381,43 +352,3 @@ def _show_acting(ticker: Ticker, act: Act, listmonks: Listmonks) -> None:
 
 async def _show(on_state: Callable[[Ticker], Awaitable[None]], ticker: Ticker) -> None:
     await on_state(ticker)
-
-
-def _excluded(loaded: Loaded) -> frozenset[str]:
-    """Domains that no stream may mail: Postfix's table knows of no streams."""
-    return frozenset().union(*loaded.excluded_domains.values())
-
-
-def _as_dict(error: ConfigError) -> dict[str, str]:
-    return {"file": error.file, "path": error.path, "found": error.found, "expected": error.expected, "hint": error.hint}
-
-
-def _sources(settings: Settings) -> list[LogSource]:
-    sources: list[LogSource] = [_source(settings, settings.log.postfix, POSTFIX_SOURCE)]
-    if isinstance(settings.log.opendkim, FileLog | JournalLog):
-        sources.append(_source(settings, settings.log.opendkim, OPENDKIM_SOURCE))
-    return sources
-
-
-def _source(settings: Settings, place: FileLog | JournalLog, name: str) -> LogSource:
-    match place:
-        case FileLog(path):
-            return FileSource(path, name=name, start_at=settings.log.start_at, max_line_bytes=settings.log.max_line_bytes)
-        case JournalLog(unit):
-            return JournalSource(unit, name=name)
-
-
-def _places(settings: Settings) -> dict[str, str]:
-    places = {POSTFIX_SOURCE: str(settings.log.postfix)}
-    if isinstance(settings.log.opendkim, FileLog | JournalLog):
-        places[OPENDKIM_SOURCE] = str(settings.log.opendkim)
-    return places
-
-
-def _password(path: str | None) -> str | None:
-    if path is None:
-        return None
-    try:
-        return Path(path).read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise PwmtadError(f"store.password_file: cannot read {path}: {error}") from error

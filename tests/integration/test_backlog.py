@@ -9,21 +9,22 @@ from pwmtad.daemon.clock import wall_clock
 from tests.tools.daemon import RunningDaemon, stream_tables, until
 from tests.tools.loggen.scenarios import campaign_host
 
-LINES = 60_000
+LINES = 300_000
+"""Some seconds of reading, so that ticks, which are a second apart, see more than one state of it."""
 HOUR = 3600.0
 
 
-def backlog(path: Path) -> None:
-    """Write what a campaign host logged in the last half hour."""
-    scenario = campaign_host(wall_clock() - HOUR / 2)
+def backlog(path: Path, lines: int, span_s: float) -> None:
+    """Write what a campaign host logged since `span_s` ago: its first 60,000 lines are 27 minutes, 300,000 are 130."""
+    scenario = campaign_host(wall_clock() - span_s)
     with path.open("w", encoding="utf-8", errors="surrogateescape", newline="\n") as log:
-        log.writelines(f"{line}\n" for _, line in islice(scenario.mail_log(), LINES))
+        log.writelines(f"{line}\n" for _, line in islice(scenario.mail_log(), lines))
 
 
 def test_a_backlog_is_read_with_its_progress_shown_while_ticks_go_on(tmp_path: Path) -> None:
     tables = stream_tables(campaign_host(0.0).streams, "2026-03-02T00:00:00Z")
     with RunningDaemon(tmp_path, tables=tables) as daemon:
-        backlog(daemon.log)
+        backlog(daemon.log, LINES, 3 * HOUR)
         daemon.start()
         shares: list[float] = []
         ticks: list[int] = []
@@ -56,6 +57,6 @@ def test_lines_that_come_live_have_their_latency_measured(tmp_path: Path) -> Non
         daemon.log.touch()
         daemon.start()
         until("the log is read", lambda: daemon.state().sources[0].caught_up)
-        backlog(daemon.log)
+        backlog(daemon.log, 60_000, HOUR / 2)
         counts = ('pwmtad_latency_seconds_count{stage="event"}', 'pwmtad_latency_seconds_count{stage="verdict"}')
         until("it is measured", lambda: all(daemon.metrics().get(name, 0) >= 1 for name in counts))

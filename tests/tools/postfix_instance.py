@@ -16,7 +16,8 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -24,7 +25,7 @@ from typing import Any, Final, Self
 import msgspec
 from typing_extensions import override
 
-from tests.tools.daemon import PATIENCE_S, free_port, until
+from tests.tools.daemon import PATIENCE_S, TooLateError, free_port, until
 
 _MAIN: Final = """\
 compatibility_level = 3.6
@@ -317,7 +318,8 @@ class PostfixInstance:
 
     def wait_received(self, count: int, *, patience_s: float = PATIENCE_S) -> list[Received]:
         """Wait until the receiver has `count` mails; return them all."""
-        until(f"{count} received", lambda: len(self.receiver.received) >= count, patience_s=patience_s)
+        with self._told():
+            until(f"{count} received", lambda: len(self.receiver.received) >= count, patience_s=patience_s)
         return list(self.receiver.received)
 
     def wait_outcomes(self, count: int, status: str) -> list[Outcome]:
@@ -326,8 +328,18 @@ class PostfixInstance:
         def found() -> list[Outcome]:
             return [one for one in self.outcomes() if one.status == status]
 
-        until(f"{count} {status}", lambda: len(found()) >= count)
+        with self._told():
+            until(f"{count} {status}", lambda: len(found()) >= count)
         return found()
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """Show the log's end where a wait was too long: its folder is gone when a person looks."""
+        try:
+            yield
+        except TooLateError:
+            print(*self.log_lines("")[-100:], sep="\n")
+            raise
 
 
 def _address(argument: str) -> str:

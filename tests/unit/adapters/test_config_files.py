@@ -8,7 +8,7 @@ import pytest
 
 from pwmtad.adapters.config_files import Loaded, check_named_files, load_file
 from pwmtad.config import Settings
-from pwmtad.daemon.app import Mistakes, load_all
+from pwmtad.daemon.app_inputs import Mistakes, load_all
 
 STREAM = """
 [streams.trucking]

@@ -10,7 +10,8 @@ import pytest
 from pwmtad.core.guard import Guard
 from pwmtad.core.observe import Observer
 from pwmtad.core.state import About
-from pwmtad.daemon.app import Daemon, load_all, policy_of
+from pwmtad.daemon.app import Daemon
+from pwmtad.daemon.app_inputs import load_all, policy_of
 from pwmtad.daemon.tick import Ticker
 from pwmtad.model.ledger import Ledger
 from pwmtad.model.postfix import Clone
