@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 from pwmtad.core.correlate import Classified
 from pwmtad.core.tally import NOTIFICATIONS
 from pwmtad.core.text import clean
-from pwmtad.model.counters import DAY_S, MINUTE_S, AttemptBucket
+from pwmtad.model.counters import DAY_S, MINUTE_S, AttemptSeries
 from pwmtad.model.judgement import Evidence, Scope, StopRule
 from pwmtad.model.names import OTHER_OPERATOR, UNKNOWN_OPERATOR, Instant, ReplyClass
 
@@ -121,6 +121,13 @@ class _Answers:
         if len(minutes) > _ANSWER_MINUTES + _HOUR_MINUTES:
             self._minutes = {m: answers for m, answers in self._minutes.items() if abs(m - minute) <= _ANSWER_MINUTES}
 
+    def load(self, minutes: Iterable[int], *counts: Iterable[int]) -> None:
+        """Count what a store has; the next line forgets what is too far away."""
+        known = self._minutes
+        for minute, first, retries in zip(minutes, *counts, strict=True):
+            if first or retries:
+                known[minute] = known.get(minute, 0) + first + retries
+
     def total(self, at: Instant, span_s: float) -> int:
         """Answers within `span_s` before `at`, and in the rest of the minute in which that began."""
         begin, end = int((at - span_s) // MINUTE_S), int(at // MINUTE_S)
@@ -172,12 +179,13 @@ class EvidenceBook:
                 if piece.at > since.get((rule.id, piece.stream, window.subject), piece.at - 1):
                     window.add(piece)
 
-    def load_answers(self, buckets: Iterable[AttemptBucket]) -> None:
+    def load_answers(self, attempts: Iterable[AttemptSeries]) -> None:
         """Refill the denominators from the store's counts."""
-        for bucket in buckets:
-            key, count = bucket.key, bucket.counts.first + bucket.counts.retries
-            if count and key.operator not in _NOT_KNOWN and key.reply_class != ReplyClass.INFRASTRUCTURE.value:
-                self._count_answers(key.stream, key.operator, key.egress, bucket.start // MINUTE_S, count)
+        for series in attempts:
+            key = series.key
+            if key.operator not in _NOT_KNOWN and key.reply_class != ReplyClass.INFRASTRUCTURE.value:
+                for counter in self._counters_of(key.stream, key.operator, key.egress):
+                    counter.load(series.minutes, series.first, series.retries)
 
     def replace_rules(self, rules: Sequence[StopRule], since: Mapping[tuple[str, str, str], Instant]) -> None:
         """Take other rules; the evidence that is still kept counts for them as well."""
@@ -216,14 +224,16 @@ class EvidenceBook:
 
     def _count_answers(self, stream: str, operator: str, egress: str, minute: int, count: int) -> None:
         """The denominator is answers, retries included: a connection that failed does not say what the operator thinks."""
-        of_egress = (stream, operator, egress)
-        counters = self._counters.get(of_egress)
+        counters = self._counters.get((stream, operator, egress))
         if counters is None:
-            names = ("", egress) if self._by_egress else ("",)
-            counters = tuple(self._answers.setdefault((stream, operator, name), _Answers()) for name in names)
-            self._counters[of_egress] = counters
+            counters = self._counters_of(stream, operator, egress)
         for counter in counters:
             counter.add(minute, count)
+
+    def _counters_of(self, stream: str, operator: str, egress: str) -> tuple[_Answers, ...]:
+        names = ("", egress) if self._by_egress else ("",)
+        counters = tuple(self._answers.setdefault((stream, operator, name), _Answers()) for name in names)
+        return self._counters.setdefault((stream, operator, egress), counters)
 
     def _rules_for(self, operator: str, reply_class: str, reply_rule: str) -> tuple[StopRule, ...]:
         key = (operator, reply_class, reply_rule)

@@ -298,10 +298,10 @@ class Guard:
         for name, judge in self._judges.items():
             self._counts[name].advance(now)
             self._counts[name].forgive(judge.memory)
-        for bucket in ledger.attempts:
-            counts = self._counts.get(bucket.key.stream)
+        for series in ledger.attempts:
+            counts = self._counts.get(series.key.stream)
             if counts is not None:
-                counts.load(bucket.start // MINUTE_S, bucket.counts.first)
+                counts.load_series(series.minutes, series.first)
         for row in ledger.messages:
             self.message(row.start // MINUTE_S, row.stream, MessageColumn.SIGNED, row.counts.signed)
             self.message(row.start // MINUTE_S, row.stream, MessageColumn.UNSIGNED, row.counts.unsigned)

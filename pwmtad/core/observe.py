@@ -142,10 +142,10 @@ class Observer:
     def load(self, ledger: Ledger, now: Instant) -> None:
         """Take up where the store says the last run ended."""
         self.tally.load(ledger, now)
-        self.counters_since = min((float(bucket.start) for bucket in ledger.attempts), default=None)
+        self.counters_since = min((float(series.begin) for series in ledger.attempts), default=None)
         self.correlator.load(ledger)
         # The judgement goes on where the lines do: what the store has is all that was read.
-        newest = max((float(bucket.start + bucket.span_s) for bucket in ledger.attempts), default=0.0)
+        newest = max((float(series.end) for series in ledger.attempts), default=0.0)
         self.guard.load_counts(ledger, min(now, newest))
         for name, checkpoint in ledger.checkpoints.items():
             if name in self.sources:

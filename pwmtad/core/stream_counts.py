@@ -6,6 +6,8 @@ released in a minute is counted from the next minute on.
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from collections.abc import Sequence
 from typing import Final
 
 from pwmtad.core.tally import SIGNED, UNSIGNED, MessageColumn
@@ -45,6 +47,14 @@ class StreamCounts:
         if minute >= self._spike_from:
             self._hour.add(minute, 0, count)
         self._days.add(minute, 0, count)
+
+    def load_series(self, minutes: Sequence[int], counts: Sequence[int]) -> None:
+        """As `load`, for many ascending minutes."""
+        self._settle()
+        begin = bisect_left(minutes, max(self._spike_from, self._minute - _HOUR_MINUTES))
+        for minute, count in zip(minutes[begin:], counts[begin:], strict=True):
+            self._hour.add(minute, 0, count)
+        self._days.load(0, minutes, counts)
 
     def first(self, at: Instant) -> tuple[int, int]:
         """Count a first attempt; return how many there are now within the hour and on the UTC day of `at`."""

@@ -22,7 +22,7 @@ from pwmtad.core.suppress_brake import GAVE_UP, BounceBrake, HardShare
 from pwmtad.core.suppress_words import held_back_record
 from pwmtad.core.tally import Column
 from pwmtad.core.text import clean
-from pwmtad.model.counters import DAY_S, AttemptBucket
+from pwmtad.model.counters import DAY_S, AttemptSeries
 from pwmtad.model.judgement import Record
 from pwmtad.model.names import Instant, ReplyClass
 from pwmtad.model.suppression import (
@@ -107,9 +107,9 @@ class SuppressionBook:
         self._settings = self._brake.settings = settings
         self._own_domains = own_domains
 
-    def load(self, buckets: Iterable[AttemptBucket]) -> None:
+    def load(self, attempts: Iterable[AttemptSeries]) -> None:
         """Take what the store has of the last day's attempts: by them operators are believed."""
-        self._brake.load(buckets)
+        self._brake.load(attempts)
 
     # -- feeding
 

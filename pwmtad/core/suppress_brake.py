@@ -8,6 +8,7 @@ attempts came to. Mail to servers that belong to no known operator is not held b
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from operator import add
 from typing import Final
 
 from msgspec import Struct
@@ -15,7 +16,7 @@ from msgspec import Struct
 from pwmtad.config import SuppressionSettings
 from pwmtad.core.correlate import Classified
 from pwmtad.core.tally import Column
-from pwmtad.model.counters import DAY_S, MINUTE_S, AttemptBucket
+from pwmtad.model.counters import DAY_S, MINUTE_S, AttemptSeries
 from pwmtad.model.names import OTHER_OPERATOR, UNKNOWN_OPERATOR, Instant, ReplyClass
 
 GAVE_UP: Final = frozenset({"bounced", "softbounce"})
@@ -39,14 +40,26 @@ class BounceBrake:
         self._minutes: dict[tuple[str, str], dict[int, list[int]]] = {}
         """By minute, in the order of the log: attempts, and of those hard bounces."""
 
-    def load(self, buckets: Iterable[AttemptBucket]) -> None:
+    def load(self, attempts: Iterable[AttemptSeries]) -> None:
         """Count what the store has."""
-        for bucket in sorted(buckets, key=lambda one: one.start):
-            key, counts = bucket.key, bucket.counts
+        for series in attempts:
+            key = series.key
+            if key.operator in _NO_OPERATOR:
+                continue
+            minutes = self._minutes.setdefault((key.stream, key.operator), {})
             hard = key.reply_class == ReplyClass.HARD_BOUNCE.value and key.status.lower() in GAVE_UP
-            count = counts.first + (counts.retries if hard else 0)
-            if count:
-                self._add(key.stream, key.operator, bucket.start // MINUTE_S, count, count if hard else 0)
+            counts = list(map(add, series.first, series.retries)) if hard else series.first
+            for minute, count in zip(series.minutes, counts, strict=True):
+                if not count:
+                    continue
+                cell = minutes.get(minute)
+                if cell is None:
+                    minutes[minute] = [count, count if hard else 0]
+                else:
+                    cell[0] += count
+                    cell[1] += count if hard else 0
+        # What came of each answer stands in a series of its own: only now they can be put into the order of the log.
+        self._minutes = {name: dict(sorted(m.items())[-_DAY_MINUTES:]) for name, m in self._minutes.items()}
 
     def see(self, counted: Classified, at: Instant) -> None:
         """Count an attempt: the first one of a recipient, or the one that it was given up for."""

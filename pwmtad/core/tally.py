@@ -6,6 +6,7 @@ but for reasons, which are bounded by `max_reasons_per_day`.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from enum import IntEnum
 from typing import Final, TypeVar
@@ -165,13 +166,26 @@ class Tally:
         # Before the first advance() there is no now: what is added waits for it.
         if self._now_minute and minute > self._now_minute + _TIME_LIMIT_MINUTES:
             return
-        number = self._numbers.get((key, column))
-        if number is None:
-            number = self._numbers[key, column] = len(self._keys)
-            self._keys.append((key, column))
+        number = self._number((key, column))
         self._hour.add(minute, number, count)
         self._day.add(minute, number, count)
         self._utc_days.add(minute, number, count)
+
+    def _load_window(self, minutes: Sequence[int], cell: tuple[AttemptKey | str, int], counts: Sequence[int]) -> None:
+        """As `_window`, for ascending minutes of the store."""
+        if not any(counts):
+            return
+        known = bisect_right(minutes, self._now_minute + _TIME_LIMIT_MINUTES)
+        number = self._number(cell)
+        for lookback in (self._hour, self._day, self._utc_days):
+            lookback.load(number, minutes[:known], counts[:known])
+
+    def _number(self, cell: tuple[AttemptKey | str, int]) -> int:
+        number = self._numbers.get(cell)
+        if number is None:
+            number = self._numbers[cell] = len(self._keys)
+            self._keys.append(cell)
+        return number
 
     # -- time and store
 
@@ -226,8 +240,9 @@ class Tally:
             self._attempt_totals[bucket.key] = list(bucket.counts)
         for total in ledger.message_totals:
             self._message_totals[total.stream] = list(total.counts)
-        for bucket in ledger.attempts:
-            self._refill(bucket.start, bucket.key, bucket.counts)
+        for series in ledger.attempts:
+            for column, counts in enumerate((series.first, series.retries, series.notifications)):
+                self._load_window(series.minutes, (series.key, column), counts)
         for row in ledger.messages:
             self._refill(row.start, row.stream, row.counts)
         self._reasons = dict(ledger.reasons)

@@ -7,7 +7,9 @@ a minute late. Counts of a future minute (a log with a wrong clock) wait until t
 from __future__ import annotations
 
 from array import array
+from bisect import bisect_left
 from collections import deque
+from collections.abc import Sequence
 from typing import Final
 
 from pwmtad.model.counters import DAY_S, MINUTE_S
@@ -15,6 +17,7 @@ from pwmtad.model.names import Instant
 
 _OPEN_MINUTES: Final = 3
 """Minutes kept as dictionaries, because lines still come for them; older ones are packed into arrays."""
+_DAY_MINUTES: Final = DAY_S // MINUTE_S
 _DAYS_KEPT: Final = 3
 """UTC days: the running one, and two for lines that come late around midnight."""
 
@@ -41,6 +44,29 @@ class RollingSum:
         elif minute >= self._now - self._minutes:
             self._sums[key] = self._sums.get(key, 0) + count
             self._store(minute, key, count)
+
+    def load(self, key: int, minutes: Sequence[int], counts: Sequence[int]) -> None:
+        """Add what a store has of one key, by ascending minutes, as `add` would; what is long ago is packed at once."""
+        begin = bisect_left(minutes, self._now - self._minutes)
+        recent = bisect_left(minutes, self._now - _OPEN_MINUTES, begin)
+        for minute, count in zip(minutes[recent:], counts[recent:], strict=True):
+            self.add(minute, key, count)
+        counts = counts[begin:recent]
+        self._sums[key] = self._sums.get(key, 0) + sum(counts)
+        fresh = False
+        for minute, count in zip(minutes[begin:recent], counts, strict=True):
+            if not count:
+                continue
+            packed = self._packed.get(minute)
+            if packed is None:
+                if minute in self._open:
+                    self._store(minute, key, count)
+                    continue
+                packed = self._packed[minute] = array("q")
+                fresh = True
+            packed.extend((key, count))
+        if fresh:
+            self._order = deque(sorted({*self._packed, *self._open}))
 
     def advance(self, now_minute: int) -> None:
         """Move on to `now_minute`; a step back of the clock moves nothing."""
@@ -111,6 +137,16 @@ class DaySums:
         day = minute * MINUTE_S // DAY_S
         slot = self._days.setdefault(day, {})
         slot[key] = slot.get(key, 0) + count
+
+    def load(self, key: int, minutes: Sequence[int], counts: Sequence[int]) -> None:
+        """Add what a store has of one key, by ascending minutes."""
+        begin = 0
+        while begin < len(minutes):
+            day = minutes[begin] // _DAY_MINUTES
+            end = bisect_left(minutes, (day + 1) * _DAY_MINUTES, begin)
+            slot = self._days.setdefault(day, {})
+            slot[key] = slot.get(key, 0) + sum(counts[begin:end])
+            begin = end
 
     def advance(self, now_minute: int) -> None:
         """Forget days that are over for good."""

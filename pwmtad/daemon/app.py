@@ -331,7 +331,7 @@ class Daemon:
 async def _load(store: Store, now: float, lookback_s: int) -> Ledger:
     """Read what the lookbacks need; they end at the newest line that was counted."""
     ledger = await store.load(now - max(_SHORT_HISTORY_S, lookback_s))
-    newest = max((bucket.start for bucket in ledger.attempts), default=0)
+    newest = max((series.newest for series in ledger.attempts), default=0)
     if now - newest < HOUR_S:
         return ledger
     return await store.load(now - max(_HISTORY_S, lookback_s))

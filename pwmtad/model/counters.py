@@ -71,6 +71,36 @@ class AttemptBucket(NamedTuple):
     counts: AttemptCounts
 
 
+class AttemptSeries(Struct, frozen=True):
+    """Buckets of one key, oldest first, a column each: a start takes in hundreds of thousands, and what is alike for all of one
+    key is looked up once.
+    """
+
+    key: AttemptKey
+    minutes: list[int]
+    """In which they begin, since the epoch."""
+    spans: list[int]
+    first: list[int]
+    retries: list[int]
+    notifications: list[int]
+
+    @property
+    def begin(self) -> int:
+        """When the oldest begins."""
+        return self.minutes[0] * MINUTE_S
+
+    @property
+    def newest(self) -> int:
+        """When the newest begins."""
+        return self.minutes[-1] * MINUTE_S
+
+    @property
+    def end(self) -> int:
+        """When the last one ends."""
+        newest = dict(zip(self.spans, self.minutes, strict=True))  # of each span
+        return max(minute * MINUTE_S + span_s for span_s, minute in newest.items())
+
+
 class MessageBucket(NamedTuple):
     """As AttemptBucket, for the messages of a stream."""
 

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from msgspec import Struct, field
 
-from pwmtad.model.counters import AttemptBucket, DomainOperator, LineCounts, MessageBucket, OpenMessage, ReasonKey
+from pwmtad.model.counters import (
+    AttemptBucket,
+    AttemptSeries,
+    DomainOperator,
+    LineCounts,
+    MessageBucket,
+    OpenMessage,
+    ReasonKey,
+)
 from pwmtad.model.judgement import JudgementDeltas, JudgementState
 from pwmtad.model.names import Instant, QueueId
 from pwmtad.model.sources import Checkpoint
@@ -33,7 +41,8 @@ class Ledger(Struct, frozen=True):
     """What a start needs. Buckets of every span that overlaps [since, now], plus totals over all time."""
 
     checkpoints: dict[str, Checkpoint]
-    attempts: list[AttemptBucket]
+    attempts: list[AttemptSeries]
+    """Each key at most once."""
     messages: list[MessageBucket]
     attempt_totals: list[AttemptBucket]
     """Sums over all time, with span_s = 0 and start = 0."""

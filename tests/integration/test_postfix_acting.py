@@ -72,9 +72,13 @@ HALT = target(paused_by="news-h1", keep=True)
 
 
 def apply(postfix: PostfixInstance, wanted: PostfixTarget, *, path: str = REAL, timeout_s: float = 10.0) -> Applied:
-    """Apply it in a helper of its own, as after a restart."""
+    """Apply it in a helper of its own, as after a restart, and let Postfix take notice of it."""
+    wait = postfix.before_reload() if postfix.running() else None
     with writing(postfix, path=path, timeout_s=timeout_s) as writer:
-        return asyncio.run(writer.apply(wanted))
+        applied = asyncio.run(writer.apply(wanted))
+    if wait is not None and applied.reloaded:
+        wait()
+    return applied
 
 
 def done(applied: Applied) -> Applied:

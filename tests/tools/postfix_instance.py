@@ -16,7 +16,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -245,17 +245,29 @@ class PostfixInstance:
 
     def _has_settled(self) -> bool:
         """Whether qmgr and postlogd have become Postfix's user, which they do after they have read main.cf."""
+        return {"qmgr", "postlogd"} <= {name for _, name, owner in self._children() if owner != 0}
+
+    def _children(self) -> Iterator[tuple[int, str, int]]:
+        """Process id, name and owner of each process that its master has now."""
         master = (self.queue / "pid" / "master.pid").read_text().strip()
-        settled = set()
         for process in Path("/proc", master, "task", master, "children").read_text().split():
             try:
-                name = Path("/proc", process, "comm").read_text().strip()
-                owner = Path("/proc", process).stat().st_uid
+                yield int(process), Path("/proc", process, "comm").read_text().strip(), Path("/proc", process).stat().st_uid
             except OSError:
                 continue
-            if owner != 0:
-                settled.add(name)
-        return {"qmgr", "postlogd"} <= settled
+
+    def before_reload(self) -> Callable[[], None]:
+        """Return what waits, after a reload, until master has heard of it and the queue manager of before is gone: told of a
+        flush or a message in between, that one would take the news with it.
+        """
+        reloads = len(self.log_lines("reload -- version"))
+        before = {process for process, name, _ in self._children() if name == "qmgr"}
+
+        def wait() -> None:
+            until("master has read its files", lambda: len(self.log_lines("reload -- version")) > reloads)
+            until("the old qmgr is gone", lambda: before.isdisjoint(process for process, _, _ in self._children()))
+
+        return wait
 
     def cool_down(self) -> None:
         """Make main.cf old: Postfix programs wait while it is younger than two seconds."""

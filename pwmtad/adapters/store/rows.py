@@ -20,9 +20,11 @@ from pwmtad.adapters.store.retention import ENDED_HALTS_S, EVIDENCE_ROWS, EVIDEN
 from pwmtad.adapters.store.suppression_rows import counting_arguments, sightings_of, suppression_rows
 from pwmtad.model.counters import (
     DAY_S,
+    MINUTE_S,
     AttemptBucket,
     AttemptCounts,
     AttemptKey,
+    AttemptSeries,
     DomainOperator,
     LineCounts,
     MessageBucket,
@@ -174,9 +176,11 @@ def _no_collection() -> Iterator[None]:
 def _ledger_of(rows: Fetched) -> Ledger:
     return Ledger(
         checkpoints={source: _decode_checkpoint(text) for source, text in rows["checkpoints"]},
-        attempts=_attempt_buckets(rows["attempts"]),
+        attempts=_attempt_series(rows["attempts"]),
         messages=_message_buckets(rows["messages"]),
-        attempt_totals=_attempt_buckets(rows["attempt_totals"]),
+        attempt_totals=[
+            AttemptBucket(row[0], row[1], AttemptKey(*row[2:7]), AttemptCounts(*row[7:])) for row in rows["attempt_totals"]
+        ],
         message_totals=_message_buckets(rows["message_totals"]),
         reasons={ReasonKey(*key): count for *key, count in rows["reasons"]},
         lines=[LineCounts(*row) for row in rows["lines"]],
@@ -292,20 +296,27 @@ def _line_row(counts: LineCounts) -> Row:
     return storable(counts.source), storable(counts.daemon), storable(counts.outcome), counts.count
 
 
-def _attempt_buckets(rows: Iterable[Any]) -> list[AttemptBucket]:
-    keys: dict[Row, AttemptKey] = {}  # few keys and few counts, many buckets: sharing them saves most of the memory and time
-    sums: dict[Row, AttemptCounts] = {}
-    buckets = []
+def _attempt_series(rows: Iterable[Any]) -> list[AttemptSeries]:
+    """Sort rows by key; they come by span, then by start."""
+    cells: dict[Row, list[int]] = {}
+    start = minute = -1
     for row in rows:
-        labels, numbers = row[2:7], row[7:]
-        key = keys.get(labels)
-        if key is None:
-            key = keys[labels] = AttemptKey(*labels)
-        counts = sums.get(numbers)
-        if counts is None:
-            counts = sums[numbers] = AttemptCounts(*numbers)
-        buckets.append(AttemptBucket(row[0], row[1], key, counts))
-    return buckets
+        if row[1] != start:  # one number for all rows of a minute, which costs less memory than one each
+            start = row[1]
+            minute = start // MINUTE_S
+        known = cells.get(row[2:7])
+        if known is None:
+            known = cells[row[2:7]] = []
+        known += (minute, row[0], *row[7:])
+    return [AttemptSeries(AttemptKey(*labels), *_columns(flat)) for labels, flat in cells.items()]
+
+
+def _columns(flat: list[int]) -> Iterable[list[int]]:
+    """Return minutes, spans and the three counts, by minute."""
+    columns = [flat[number::5] for number in range(5)]
+    if len(set(columns[1])) > 1:  # hours and days stand behind minutes, and are older
+        columns = [list(column) for column in zip(*sorted(zip(*columns, strict=True)), strict=True)]
+    return columns
 
 
 def _message_buckets(rows: Iterable[Sequence[Any]]) -> list[MessageBucket]:
