@@ -9,8 +9,8 @@ from typing import Final
 from msgspec import Struct
 from msgspec.structs import replace
 
-from pwmtad.core.guard import Guard, is_mailed_often
-from pwmtad.core.repeats import Repeats
+from pwmtad.core.guard import Guard
+from pwmtad.core.repeats import Repeats, is_mailed_often
 from pwmtad.core.text import clean
 from pwmtad.model.audience import ListedDomain
 from pwmtad.model.audit import AuditActing, AuditedCampaign, AuditLimits, AuditView
@@ -95,7 +95,7 @@ class LogSight(Struct, frozen=True):
 
 def log_sight(guard: Guard, stream: str, now: Instant) -> LogSight:
     """Return what the log tells of one stream."""
-    return LogSight(guard.localhost_ids.count(stream, now), guard.repeats.get(stream))
+    return LogSight(guard.localhost_ids.count(stream, now), guard.repeats.readings.get(stream))
 
 
 def audit_findings(stream: str, audited: Audited | None, sight: LogSight, problem: str = "") -> Iterable[Finding]:

@@ -23,13 +23,13 @@ from pwmtad.core.judge import BIND_RULE, EXCLUDED_RULE, MILTER_RULE, START_CODE,
 from pwmtad.core.leaks import LeakWatch
 from pwmtad.core.message_ids import LocalhostIds
 from pwmtad.core.records import quote
-from pwmtad.core.repeats import Repeats, RepeatWatch
+from pwmtad.core.repeats import StreamRepeats
 from pwmtad.core.stream_counts import StreamCounts
 from pwmtad.core.suppress import SuppressionBook
 from pwmtad.core.tally import FIRST, NOTIFICATIONS, MessageColumn
 from pwmtad.core.text import clean
 from pwmtad.model import events
-from pwmtad.model.counters import DAY_S, MINUTE_S
+from pwmtad.model.counters import MINUTE_S
 from pwmtad.model.judgement import (
     Desired,
     Evidence,
@@ -45,12 +45,6 @@ from pwmtad.model.ledger import Ledger
 from pwmtad.model.listmonk import ListmonkMemory
 from pwmtad.model.names import Instant
 
-MAILED_OFTEN: Final = 3
-"""More first attempts than this to one recipient in seven days are too many: the incident had five. Own choice."""
-_OFTEN_SHARE: Final = 0.05
-"""Share of recipients mailed too often that is worth a finding. Own choice."""
-_OFTEN_SAMPLE: Final = 20
-"""Recipients below which the share means nothing (test mails to oneself)."""
 _QUOTED: Final = 3
 """First attempts that show what a spike or a full day was made of."""
 _REASON_LIMIT: Final = 300
@@ -89,7 +83,6 @@ class Guard:
         self._judges: dict[str, StreamJudge] = {}
         """Of every stream that was ever configured: a halt must not be forgotten because a reload left its stream out."""
         self._counts: dict[str, StreamCounts] = {}
-        self._repeats: dict[str, RepeatWatch] = {}
         self._latest: dict[str, deque[tuple[Instant, Classified]]] = {}
         """The newest first attempts of each stream: what a spike is shown by."""
         self.streams: dict[str, StreamJudge] = {}
@@ -100,8 +93,7 @@ class Guard:
         """By stream: codes of what is not known of its Listmonk, with a sentence each, set by whoever looks at it."""
         self.leaks = LeakWatch()
         self.localhost_ids = LocalhostIds()
-        self.repeats: dict[str, Repeats] = {}
-        """By stream: who was mailed how often in the seven days before today; since the second UTC day that is seen."""
+        self.repeats = StreamRepeats()
         self._parked = ParkedWatch()
         self._kept_out: frozenset[str] = frozenset()
         """Recipient domains that Postfix parks, whatever the stream."""
@@ -109,7 +101,6 @@ class Guard:
         self._set_streams(policy)
         self._book = EvidenceBook(policy.stop_rules)
         self._book.load(self._stored.evidence, self._dealt_with())
-        self._repeats_day = -1
         self.attempts = 0
         """Attempts seen, of all streams and of none."""
         self.attempts_at_first_halt: int | None = None
@@ -202,27 +193,7 @@ class Guard:
             self._add(judge.unverified(context.unverified.get(name, 0), settings.dkim.unverified_limit, now))
             self._add(grow(judge, now))
             judge.forget_ended(now)
-        self._look_at_repeats(now)
-
-    def _look_at_repeats(self, now: Instant) -> None:
-        """Once a UTC day, for the seven whole days before it."""
-        today = int(now // DAY_S)
-        if today <= self._repeats_day:
-            return
-        first_look = self._repeats_day < 0
-        self._repeats_day = today
-        for name in self.streams:
-            seen = self._repeats[name].reading(today - 1, MAILED_OFTEN)
-            if first_look:
-                continue
-            self.repeats[name] = seen
-            if not is_mailed_often(seen):
-                continue
-            reason = (
-                f"{seen.repeated} of {seen.recipients} recipients ({seen.share:.0%}) were mailed more than {seen.limit} times "
-                f"in 7 days, one of them {seen.worst} times: does the list only grow?"
-            )
-            self._add([Record(now, RecordKind.FINDING, name, "mailed-often", reason)])
+        self._add(self.repeats.look(self.streams, now))
 
     def desired(self, now: Instant) -> list[Desired]:
         """Return what each stream should look like now."""
@@ -375,7 +346,6 @@ class Guard:
                 halts=[halt for halt in self._stored.halts if halt.stream == name],
             )
             self._counts[name] = StreamCounts()
-            self._repeats[name] = RepeatWatch()
             self._latest[name] = deque(maxlen=_QUOTED)
         self.streams = {name: self._judges[name] for name in policy.settings.streams}
 
@@ -404,7 +374,7 @@ class Guard:
 
     def _count_first(self, judge: StreamJudge, counted: Classified, at: Instant) -> None:
         hour, utc_day = self._counts[judge.name].first(at)
-        self._repeats[judge.name].add(counted.attempt.recipient, at)
+        self.repeats.add(judge.name, counted.attempt.recipient, at)
         latest = self._latest[judge.name]
         latest.append((at, counted))
         if not judge.is_calm(hour, utc_day, at):
@@ -432,11 +402,6 @@ class Guard:
         reason = f"{egress} can't use its address {address}: it is not up on this host, and mail may leave from another one"
         line = EvidenceLine(at, clean(f"{event.tag}: {event.text}", _REASON_LIMIT))
         self._add(judge.halt(BIND_RULE, Scope.EGRESS, egress, reason, [line], None, at))
-
-
-def is_mailed_often(seen: Repeats) -> bool:
-    """Whether so many were mailed so often that somebody should know."""
-    return seen.recipients >= _OFTEN_SAMPLE and seen.share > _OFTEN_SHARE
 
 
 def _with_start(unknown: dict[str, str], start: Instant | None, now: Instant) -> dict[str, str]:

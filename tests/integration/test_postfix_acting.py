@@ -258,7 +258,9 @@ def test_a_halt_at_full_speed_loses_and_doubles_nothing(postfix: PostfixInstance
         assert before < count
         # In flight when the halt was told is a delivery that had begun; nothing begins afterwards.
         assert not [one for one in postfix.receiver.received if one.at > at + 5]
+        wait = postfix.before_reload()
         done(asyncio.run(writer.apply(target(tuple(CLONES)))))
+    wait()
     postfix.command("postqueue", "-f")
     received = postfix.wait_received(count, patience_s=90)
     until("the queue is empty", lambda: not postfix.queued())
@@ -307,7 +309,9 @@ def test_only_what_we_hold_is_let_go_and_it_leaves_at_once(postfix: PostfixInsta
         assert listing.problem is None
         assert listing.ours == set(ids[1:4])
         assert Counter(one.queue_name for one in listing.entries) == {"hold": 4, "deferred": 2}
+        wait = postfix.before_reload()
         done(asyncio.run(writer.apply(target())))
+    wait()
     with writing(postfix) as writer:  # after a restart
         # The next attempt is an hour away by now (minimal_backoff_time).
         assert asyncio.run(writer.unhold([*ids[:2], ids[5]])) is None
