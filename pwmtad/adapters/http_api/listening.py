@@ -1,7 +1,8 @@
-"""Listening: a Unix socket with the right mode, one that a crash left behind, and words for what can't be listened on."""
+"""Listening: on an address; on a Unix socket with the right mode, in place of what a crash left; words for what fails."""
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import os
 import socket as sockets
@@ -27,6 +28,32 @@ def open_unix(path: str) -> tuple[sockets.socket, int]:
     except OSError:
         opened.close()
         raise
+
+
+async def open_tcp(host: str, port: int, backlog: int) -> list[sockets.socket]:
+    """Listen on an address, or on each that `localhost` has here: IPv6 may be switched off. Raises OSError.
+
+    asyncio's own create_server tells errno on some Pythons (3.11) and only a sentence on others (3.13).
+    """
+    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=sockets.SOCK_STREAM, flags=sockets.AI_PASSIVE)
+    opened: list[sockets.socket] = []
+    missing: OSError | None = None
+    try:
+        for family, address in dict.fromkeys((family, address) for family, _, _, _, address in found):
+            try:
+                # The first two parts of an address are what every family has.
+                opened.append(sockets.create_server(address[:2], family=family, backlog=backlog))
+            except OSError as error:
+                if error.errno != errno.EADDRNOTAVAIL:
+                    raise
+                missing = error
+        if missing is not None and not opened:
+            raise missing
+    except OSError:
+        for one in opened:
+            one.close()
+        raise
+    return opened
 
 
 def _remove_stale(path: str) -> None:

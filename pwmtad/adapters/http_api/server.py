@@ -27,7 +27,7 @@ from aiohttp import web
 from typing_extensions import override
 
 from pwmtad.adapters.http_api import suppressions as suppressing
-from pwmtad.adapters.http_api.listening import open_unix, remove_if_same, tcp_advice, unix_advice
+from pwmtad.adapters.http_api.listening import open_tcp, open_unix, remove_if_same, tcp_advice, unix_advice
 from pwmtad.core import state_json
 from pwmtad.core.overview import overview_page
 from pwmtad.model.control import ControlAnswer, HaltRequest, ReleaseRequest
@@ -185,10 +185,11 @@ class HttpApi:
         host = host.removeprefix("[").removesuffix("]")
         loop = asyncio.get_running_loop()
         try:
-            server = await loop.create_server(self._protocols(http), host, int(port), backlog=_BACKLOG)
+            listeners = await open_tcp(host, int(port), _BACKLOG)
         except OSError as error:
             raise ListenError(f"can't listen on {self._listen}: {tcp_advice(port, error)}") from error
-        self._servers.append(server)
+        for listener in listeners:
+            self._servers.append(await loop.create_server(self._protocols(http), sock=listener, backlog=_BACKLOG))
 
     async def _listen_unix(self, http: web.Server, path: str) -> None:
         try:
