@@ -276,9 +276,13 @@ async def test_a_fault_of_the_helper_is_told_and_does_not_end_it(path: Path) -> 
 
 
 _ASK = """
-import asyncio, sys
+import asyncio, os, sys
 from pwmtad.adapters.helper import HelperClient
 async def ask():
+    # Only now, with all imported: the other user may not be able to enter the folder of this checkout.
+    os.setgroups([])
+    os.setgid(int(sys.argv[2]))
+    os.setuid(int(sys.argv[2]))
     client = HelperClient(sys.argv[1])
     print((await client.look()).problem)
     print((await client.restore()).problem)
@@ -304,8 +308,8 @@ async def test_only_root_and_the_named_users_are_served_and_only_root_restores(p
 
         def ask(user: int) -> list[str]:
             done = subprocess.run(
-                [sys.executable, "-c", _ASK, str(path)], user=user, group=user, extra_groups=[], cwd="/", env=environment,
-                capture_output=True, text=True, timeout=60, check=True,
+                [sys.executable, "-c", _ASK, str(path), str(user)], cwd="/", env=environment, capture_output=True, text=True,
+                timeout=60, check=True,
             )  # fmt: skip
             return done.stdout.splitlines()
 
