@@ -7,20 +7,19 @@ the grace time has passed on the slower of them. State per queue id is bounded; 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from copy import copy
 from heapq import heappop, heappush
 from itertools import islice
-from math import inf
 from typing import Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 
-from pwmtad.core.assess import Assessed, Assessor
+from pwmtad.core.assess import Assessed, Assessor, Weighed
 from pwmtad.core.attribution import Routes
 from pwmtad.core.classify import Classifier
+from pwmtad.core.coverage import SESSION_EDGES, BlindSessions, Coverage, Unfiltered, session_of
 from pwmtad.core.domains import DomainMemory
-from pwmtad.core.tally import FIRST, INJECTED, NOTIFICATIONS, RETRIES, SIGNED, UNSIGNED, Column, MessageColumn, Tally
-from pwmtad.core.text import clean
+from pwmtad.core.tally import FIRST, NOTIFICATIONS, RETRIES, Column, MessageColumn, Tally
 from pwmtad.model import events
 from pwmtad.model.counters import DAY_S, MINUTE_S, DomainOperator, OpenMessage, ReasonKey
 from pwmtad.model.events import AnyEvent, Event
@@ -30,18 +29,8 @@ from pwmtad.model.names import NO_STREAM, UNKNOWN_OPERATOR, Instant, OperatorNam
 _RETRY_DELAY_S: Final = 300.0
 """minimal_backoff_time's default (postconf(5)): a message that is older than what we know of it by more was tried before."""
 _STUB_S: Final = 3600.0
-"""What belongs to no stream and was not queued for so long never will be: a transaction that was broken off (which leaves no
-line), or a signature of a message that was dealt with before our time.
-"""
+"""What is no stream's and was not queued for so long never will be: its transaction was broken off, or was before our time."""
 _END_OF_MESSAGE: Final = "END-OF-MESSAGE"
-SESSION_EDGES: Final = ("connect from ", "disconnect from ")
-_SESSION_S: Final = 300.0
-"""smtpd_timeout's default: a process that was idle for so long has a new session, and has tried the milter again."""
-_MAX_SESSIONS: Final = 1000
-"""smtpd processes remembered as being without their milter; default_process_limit is 100."""
-_JUDGED_SIGNED: Final = 1
-_JUDGED_UNSIGNED: Final = 2
-_NEVER_JUDGED: Final = 3
 
 
 class Limits(Struct, frozen=True):
@@ -66,15 +55,6 @@ class Classified(Struct, frozen=True, gc=False):
     """The recipient's; see `text.domain_of`."""
 
 
-class Unfiltered(Struct, frozen=True, gc=False):
-    """A stream's message that reached qmgr from a session whose milter could not be reached: nobody signed it."""
-
-    at: Instant
-    stream: str
-    queue_id: str
-    text: str
-
-
 class StateDeltas(Struct, frozen=True):
     """What changed in the correlator's memory since the last commit."""
 
@@ -94,15 +74,14 @@ class Correlator:
         self.assessor = Assessor(routes, classifier)
         self._tally = tally
         self._limits = limits
-        self._grace_s = grace_s
         self._open: dict[str, OpenMessage] = {}
-        # Heaps: after a step back of the clock the first line to come is not the first to be due.
-        self._pending: list[tuple[Instant, str]] = []
+        self._coverage = Coverage(tally, grace_s=grace_s, most=limits.max_open_messages)
+        self._blind = BlindSessions()
+        # A heap: after a step back of the clock the first line to come is not the first to be due.
         self._stubs: list[tuple[Instant, str]] = []
         self._domains = DomainMemory()
         self._dirty: set[str] = set()
         self._stored: set[str] = set()
-        self._blind: dict[str, tuple[Instant, str]] = {}
         self._last_at: Instant = 0.0
         self.evicted = 0
         """Queue ids forgotten before `removed`, because too many were open."""
@@ -120,7 +99,7 @@ class Correlator:
             events.Notification: self._notification,
             events.MilterReject: self._milter_reject,
             events.Signed: lambda event, at: self.signed(event.queue_id, at),
-            events.MilterUnreachable: self._milter_unreachable,
+            events.MilterUnreachable: self._blind.begin,
         }
         self.feeds = frozenset(self._on)
         """Events that change what is known of a queue id; others need not be fed, but for `watches_sessions`."""
@@ -131,8 +110,7 @@ class Correlator:
         self._classifier = classifier
         self.assessor = Assessor(routes, classifier)
         self._limits = limits
-        self._grace_s = grace_s
-        self._await_again()
+        self._await_again(grace_s)
 
     # -- feeding
 
@@ -166,17 +144,16 @@ class Correlator:
         return bool(self._blind)
 
     def advance(self, watermark: Instant) -> None:
-        """Judge coverage of messages queued more than the grace time before `watermark`, the time up to which every
-        source was read; forget what can be of no use any more.
-        """
-        if self._grace_s is not None:
-            limit = watermark - self._grace_s
-            while self._pending and self._pending[0][0] <= limit:
-                self._judge(*heappop(self._pending))
+        """Judge coverage, where every source was read up to `watermark`; forget what can be of no use any more."""
+        for queue_id, message in self._coverage.judge(watermark, self._open):
+            if message.closed:
+                self._forget(queue_id)
+            else:
+                self._dirty.add(queue_id)
         while self._stubs and self._stubs[0][0] < watermark - _STUB_S:
             at, queue_id = heappop(self._stubs)
-            message = self._open.get(queue_id)
-            if message is not None and message.opened_at == at and _is_stub(message):
+            stub = self._open.get(queue_id)
+            if stub is not None and stub.opened_at == at and _is_stub(stub):
                 self._forget(queue_id)
 
     # -- events of the queue
@@ -190,9 +167,7 @@ class Correlator:
         if not stream:
             self._note_stub(queue_id, message)
         if self._blind:
-            blind = self._blind.get(session)
-            if blind is not None and 0 <= at - blind[0] <= _SESSION_S:
-                message.unfiltered = blind[1]
+            message.unfiltered = self._blind.why(session, at)
 
     def _pickup(self, event: events.Pickup, at: Instant) -> None:
         message = self._begin(event.queue_id, at)
@@ -212,15 +187,9 @@ class Correlator:
         if event.queue_id is not None and message is not None and event.stage == _END_OF_MESSAGE and message.queued_at is None:
             self._forget(event.queue_id)
 
-    def _milter_unreachable(self, event: events.MilterUnreachable, at: Instant) -> None:
-        # smtpd decides once per connection: what it takes in this session goes past the milter, unless it is refused.
-        if len(self._blind) >= _MAX_SESSIONS:
-            self._blind.clear()
-        self._blind[session_of(event)] = (at, clean(f"milter {event.milter}: {event.text}", 200))
-
     def session(self, session: str) -> None:
         """An smtpd process began or ended a session: the next one finds out anew whether the milter is there."""
-        self._blind.pop(session, None)
+        self._blind.end(session)
 
     def queued(self, queue_id: str, at: Instant, *, null_sender: bool) -> Unfiltered | None:
         """qmgr took a message into the active queue; return it if no milter saw it."""
@@ -234,22 +203,10 @@ class Correlator:
         message.null_sender = null_sender = message.null_sender or null_sender
         self._dirty.add(queue_id)
         if message.stream and not null_sender:
-            self._tally.message(int(at // MINUTE_S), message.stream, INJECTED)
-            self._await_signature(queue_id, message, at)
+            self._coverage.queued(queue_id, message, at)
             if message.unfiltered and not message.signed:
                 return Unfiltered(at, message.stream, queue_id, message.unfiltered)
         return None
-
-    def _await_signature(self, queue_id: str, message: OpenMessage, at: Instant) -> None:
-        if self._grace_s is None:
-            message.judged = _NEVER_JUDGED
-        elif message.signed:
-            message.judged = _JUDGED_SIGNED
-            self._tally.message(int(at // MINUTE_S), message.stream, SIGNED)
-        else:
-            heappush(self._pending, (at, queue_id))
-            if len(self._pending) > self._limits.max_open_messages:
-                heappop(self._pending)
 
     def removed(self, queue_id: str, at: Instant) -> None:
         """The queue file is gone."""
@@ -260,7 +217,7 @@ class Correlator:
 
     def _close(self, queue_id: str, message: OpenMessage) -> None:
         """The queue file is gone: forget the message, unless its signature may still come from a slower source."""
-        if self._awaits_judgement(message):
+        if self._coverage.awaits(message):
             message.closed = True
             self._dirty.add(queue_id)
         else:
@@ -290,49 +247,19 @@ class Correlator:
             self._note_stub(queue_id, message)
         if message.signed:
             return  # MultipleSignatures: one line per signature
-        message.signed = True
         self._dirty.add(queue_id)
-        queued_at = message.queued_at
-        if queued_at is None or not message.stream or message.null_sender or self._grace_s is None:
-            return
-        if message.judged == _NEVER_JUDGED:
-            return
-        minute = int(queued_at // MINUTE_S)
-        if message.judged == _JUDGED_UNSIGNED:
-            self._tally.message(minute, message.stream, UNSIGNED, -1)
-        message.judged = _JUDGED_SIGNED
-        self._tally.message(minute, message.stream, SIGNED)
-        if message.closed:
+        if self._coverage.signed(message) and message.closed:
             self._forget(queue_id)
-
-    def _judge(self, queued_at: Instant, queue_id: str) -> None:
-        message = self._open.get(queue_id)
-        if message is None or message.queued_at != queued_at or message.judged:
-            return
-        message.judged = _JUDGED_UNSIGNED
-        self._tally.message(int(queued_at // MINUTE_S), message.stream, UNSIGNED)
-        if message.closed:
-            self._forget(queue_id)
-        else:
-            self._dirty.add(queue_id)
-
-    def _awaits_judgement(self, message: OpenMessage) -> bool:
-        return (
-            self._grace_s is not None
-            and not message.judged
-            and message.queued_at is not None
-            and bool(message.stream)
-            and not message.null_sender
-        )
 
     # -- attempts
 
     def _attempt(self, event: events.Attempt, at: Instant) -> Classified | None:
-        found = self.assessor.assess(event)
-        return None if found is None else self.attempt(found, at)
+        weighed = self.assessor.told(event)
+        return None if weighed is None else self.attempt(weighed, at)
 
-    def attempt(self, found: Assessed, at: Instant) -> Classified:
+    def attempt(self, weighed: Weighed, at: Instant) -> Classified:
         """Count a delivery attempt."""
+        found = self.assessor.assessed(weighed)
         self._last_at = at
         key, meaning = found.key, found.meaning
         column = self._column(found, at)
@@ -353,7 +280,10 @@ class Correlator:
         message = self._open.get(queue_id) or self._new(queue_id, at)
         seen = recipient == message.recipient or (message.others is not None and recipient in message.others)
         if not seen:
-            self._remember_recipient(message, recipient)
+            if message.recipient:
+                message.others = message.others or set()
+                message.others.add(recipient)
+            message.recipient = message.recipient or recipient
             self._dirty.add(queue_id)
         if message.null_sender:
             return NOTIFICATIONS
@@ -361,20 +291,10 @@ class Correlator:
         retry = seen or at - (found.delay or 0.0) < message.opened_at - _RETRY_DELAY_S
         return RETRIES if retry else FIRST
 
-    def _remember_recipient(self, message: OpenMessage, recipient: str) -> None:
-        if not message.recipient:
-            message.recipient = recipient
-        elif message.others is None:
-            message.others = {recipient}
-        else:
-            message.others.add(recipient)
-
     def _operator_of(self, domain: str) -> OperatorName:
         """Without a relay the operator is the one that was last seen behind the recipient's domain."""
         known = self._domains.get(domain)
-        if known is not None:
-            return OperatorName(known)
-        return self._classifier.operator_of_domain(domain) or UNKNOWN_OPERATOR
+        return OperatorName(known) if known else self._classifier.operator_of_domain(domain) or UNKNOWN_OPERATOR
 
     # -- memory
 
@@ -387,7 +307,7 @@ class Correlator:
             return message
         if message is not None:
             # The short id of a message whose `removed` was never read, or whose signature never came, is used again.
-            if self._awaits_judgement(message):
+            if self._coverage.awaits(message):
                 self.restarted += 1
             del self._open[queue_id]
         return self._new(queue_id, at)
@@ -411,14 +331,9 @@ class Correlator:
             if len(self._stubs) > self._limits.max_open_messages:
                 heappop(self._stubs)
 
-    def _await_again(self) -> None:
-        """Find out anew who waits for what: after a start, and where the grace time was given or taken away."""
-        self._pending = sorted(
-            (message.queued_at, queue_id)
-            for queue_id, message in self._open.items()
-            if message.queued_at is not None and self._awaits_judgement(message)
-        )
-        for queue_id in [q for q, message in self._open.items() if message.closed and not self._awaits_judgement(message)]:
+    def _await_again(self, grace_s: float | None) -> None:
+        self._coverage.restart(self._open, grace_s=grace_s, most=self._limits.max_open_messages)
+        for queue_id in [q for q, message in self._open.items() if message.closed and not self._coverage.awaits(message)]:
             self._forget(queue_id)
 
     def _forget(self, queue_id: str) -> None:
@@ -427,19 +342,12 @@ class Correlator:
 
     def unverified(self, before: Instant) -> dict[str, int]:
         """Count by stream the messages queued before `before` of which nobody knows whether they are signed."""
-        counts: dict[str, int] = {}
-        for queued_at, queue_id in self._pending:
-            message = self._open.get(queue_id)
-            if queued_at <= before and message is not None and message.queued_at == queued_at and not message.judged:
-                counts[message.stream] = counts.get(message.stream, 0) + 1
-        return counts
+        return self._coverage.unverified(before, self._open)
 
     @property
     def deadline(self) -> Instant:
         """When the grace time of the oldest message without a signature is over; far away if there is none."""
-        if self._grace_s is None or not self._pending:
-            return inf
-        return self._pending[0][0] + self._grace_s
+        return self._coverage.deadline
 
     @property
     def open_messages(self) -> int:
@@ -473,7 +381,7 @@ class Correlator:
         """Take up where the store says the last run ended."""
         self._stored = {str(queue_id) for queue_id in ledger.open_messages}
         self._open = {str(queue_id): message for queue_id, message in ledger.open_messages.items()}
-        self._await_again()
+        self._await_again(self._coverage.grace_s)
         self._stubs = sorted((message.opened_at, q) for q, message in self._open.items() if _is_stub(message))
         self._domains.load(ledger.domains)
 
@@ -482,17 +390,9 @@ class Correlator:
         return self._open.items()
 
 
-def session_of(event: Event) -> str:
-    """Return what tells one smtpd process from another."""
-    return f"{event.tag}[{event.pid}]"
-
-
 def _is_stub(message: OpenMessage) -> bool:
     return message.queued_at is None and not message.stream and not message.recipient
 
 
 def _copy(message: OpenMessage) -> OpenMessage:
-    twin = copy(message)
-    if twin.others is not None:
-        twin.others = set(twin.others)
-    return twin
+    return replace(message, others=None if message.others is None else set(message.others))

@@ -33,7 +33,7 @@ CLIENT: Final = 7
 REMOVED: Final = 8
 SIGNED: Final = 9
 ATTEMPT: Final = 10
-"""`more` has it, assessed."""
+"""`more` has it, weighed (core/assess.py)."""
 NO_TIME: Final = float("nan")
 """In place of a time: it is neither before nor after any other."""
 

@@ -10,9 +10,20 @@ import re
 from collections.abc import Callable
 from typing import Any, Final, TypeAlias
 
-from pwmtad.core.assess import Assessed, Assessor
+from pwmtad.core.assess import Assessor, Weighed
 from pwmtad.core.attribution import Routes
-from pwmtad.core.digest import ATTEMPT, CHATTER, CLIENT, MESSAGE_ID, QUEUED, QUEUED_NULL, REMOVED, SESSION, SIGNED, SILENT
+from pwmtad.core.digest import (
+    ATTEMPT,
+    CHATTER,
+    CLIENT,
+    MESSAGE_ID,
+    QUEUED,
+    QUEUED_NULL,
+    REMOVED,
+    SESSION,
+    SIGNED,
+    SILENT,
+)
 from pwmtad.core.lines import Known, LineReader
 from pwmtad.core.message_ids import MARK
 from pwmtad.core.postfix_log import delivery
@@ -27,12 +38,14 @@ _EDGES: Final = frozenset({"connect", "disconnect"})
 _QUEUED: Final = re.compile(r'from=<([^\s<>"\[\]@]*@?[^\s<>"\[\]@]*)>, size=\d{1,19}, nrcpt=\d{1,10} \(queue active\)')
 _CLIENT: Final = re.compile(r"client=[^\s,\[]+\[([^\]\s]+)\]")
 _SIGNED: Final = re.compile(r"DKIM-Signature field added \(s=\S+, d=\S+\)$")
-_RELAY: Final = re.compile(r"relay=([^\s,\[]+)\[[^\]]*\]:\d{1,5}")
-_DELAY: Final = re.compile(r"delay=(\d{1,9}(?:\.\d{1,5})?)")
-_CODE: Final = re.compile(r"dsn=(\d\.\d{1,3}\.\d{1,3})")
-_STATUSES: Final = {"status=sent": "sent", "status=deferred": "deferred", "status=bounced": "bounced"}
-_PARTS: Final = 6
-"""to, relay, delay, delays, dsn, status."""
+_ATTEMPT: Final = re.compile(
+    r"to=<([+0-9A-Za-z.!#$%&'*/=?^_`{|}~-]+@([0-9a-z.-]*[0-9a-z]))>, "
+    r"relay=(?:none|(?!none\[)([0-9A-Za-z._-]+)\[[^],]*\]:[0-9]{1,5}), (?:conn_use=[0-9]{1,9}, )?"
+    r"delay=([0-9]{1,9}(?:\.[0-9]{1,5})?), delays=([0-9][0-9./]{0,59}), "
+    r"dsn=([0-9]\.[0-9]{1,3}\.[0-9]{1,3}), status=(sent|deferred|bounced) \((.*)",
+    re.DOTALL,
+)
+"""An address that can end at one place only, and whose domain is written as `text.domain_of` gives it."""
 _CACHE_LIMIT: Final = 4096
 """Entries of each cache; emptied when full: clients and remotes choose some of what is in them."""
 _MAX_LIVE: Final = 100_000
@@ -64,10 +77,8 @@ class Shapes:
         """What follows the queue id of a signature."""
         self.more: list[Any] = []
         """Where `more` of a digest goes."""
-        self._clients: dict[tuple[str, str], tuple[str, str]] = {}
-        self._relays: dict[str, str] = {}
-        self._delays: dict[str, str] = {}
-        self._codes: dict[str, str] = {}
+        self.clients: dict[tuple[str, str], tuple[str, str]] = {}
+        """By `tag[pid]:` and `client=...`: the stream and the process."""
 
     def tell(self, reader: LineReader, word: str, head: str, rest: str, at: Instant, host: str) -> int:
         """Return the kind of a message that begins with the word `head`; SILENT for what the grammar must look at."""
@@ -80,31 +91,25 @@ class Shapes:
             self.programs[word] = _PROGRAMS[known.program]
         kind = shape(known, word, head, rest, at, host)
         if kind > SESSION and kind != REMOVED:
-            if len(self.live) >= _MAX_LIVE:
-                self.live.clear()
-            self.live.add(head)
+            self.note(head)
         return kind
 
-    def plain(self, route: tuple[str, str], queue_id: str, rest: str) -> Assessed | None:
-        """Take an attempt of smtp(8) apart whose address is plain and that has no part but the usual; None: it has.
+    def note(self, head: str) -> None:
+        """Remember a queue id that was told to be one."""
+        if len(self.live) >= _MAX_LIVE:
+            self.live.clear()
+        self.live.add(head)
 
-        The parts are found by their commas; none of those that are looked at can hold one.
-        """
-        parts = rest.split(", ", _PARTS - 1)
-        if len(parts) != _PARTS:
+    def plain(self, route: tuple[str, str], queue_id: str, rest: str) -> Weighed | None:
+        """Take an attempt of smtp(8) apart whose address is plain and that has no part but the usual; None: it has."""
+        found = _ATTEMPT.match(rest)
+        if found is None:
             return None
-        recipient, relay, delay, delays, enhanced, end = parts
-        word, begun, text = end.partition(" (")
-        relay_host = self._relays.get(relay) or _remembered(self._relays, _RELAY, relay)
-        seconds = self._delays.get(delay) or _remembered(self._delays, _DELAY, delay)
-        code = self._codes.get(enhanced) or _remembered(self._codes, _CODE, enhanced)
-        status = _STATUSES.get(word)
-        if not (relay_host and seconds and code and status and begun and _is_plain(recipient) and _are_delays(delays)):
-            return None
-        if text[-1:] == ")":
+        recipient, domain, relay_host, delay, delays, enhanced, status, text = found.groups()
+        if text[-1:] == ")":  # absent where syslog cut the line
             text = text[:-1]
         return self._assessor.weigh(
-            route, queue_id, recipient[4:-1], relay_host, float(seconds), delays[7:], code, status, text
+            route, queue_id, recipient, domain, relay_host, float(delay), delays, enhanced, status, text
         )
 
     # -- by program
@@ -121,7 +126,7 @@ class Shapes:
         found = self.plain(route, head[:-1], rest)
         if found is None:
             attempt = delivery(at, host, known.tag, known.pid, f"{head} {rest}")
-            found = None if attempt is None else self._assessor.assess(attempt)
+            found = None if attempt is None else self._assessor.told(attempt)
             if found is None:
                 return SILENT
         self.more.append(found)
@@ -132,13 +137,13 @@ class Shapes:
             if head in _EDGES and rest.startswith("from "):
                 return SESSION
             return CHATTER if head in TLS and rest.startswith(TLS_REST) else SILENT
-        client = self._clients.get((word, rest))
+        client = self.clients.get((word, rest))
         if client is None:
             found = _CLIENT.match(rest)
             if found is None:
                 return SILENT
-            _bound(self._clients)
-            client = self._clients[word, rest] = (self._routes.injector(found[1], known.tag), known.session)
+            _bound(self.clients)
+            client = self.clients[word, rest] = (self._routes.injector(found[1], known.tag), known.session)
         if not is_id(head):
             return SILENT
         self.more.append(client)
@@ -175,26 +180,6 @@ def is_id(head: str) -> bool:
     """Whether the first word of a message is a queue id and a colon. Words of letters alone are left to the grammar."""
     name = head[:-1]
     return name.isalnum() and not name.isalpha() and head[-1] == ":" and 5 <= len(name) <= 30
-
-
-def _is_plain(to: str) -> bool:
-    """Whether `to=<...>` holds an address without quotes and brackets, which can end at one place only."""
-    return to[-1] == ">" and not ('"' in to or "[" in to) and to.count(">") == 1 and to[4] not in ">@"
-
-
-def _are_delays(delays: str) -> bool:
-    numbers = delays[7:]
-    return delays.startswith("delays=") and len(numbers) <= 60 and numbers.replace(".", "").replace("/", "").isdigit()
-
-
-def _remembered(cache: dict[str, str], pattern: re.Pattern[str], text: str) -> str | None:
-    """Return what `pattern` finds in all of `text`, and remember it."""
-    found = pattern.fullmatch(text)
-    if found is None:
-        return None
-    _bound(cache)
-    cache[text] = found[1]
-    return found[1]
 
 
 def _bound(cache: dict[Any, Any] | set[str]) -> None:

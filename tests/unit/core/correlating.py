@@ -7,7 +7,8 @@ from typing import Final
 
 from pwmtad.core.attribution import Routes, StreamRoutes
 from pwmtad.core.classify import Classifier
-from pwmtad.core.correlate import Classified, Correlator, Limits, Unfiltered
+from pwmtad.core.correlate import Classified, Correlator, Limits
+from pwmtad.core.coverage import Unfiltered
 from pwmtad.core.tally import Tally
 from pwmtad.model import events
 from pwmtad.model.counters import AttemptCounts, MessageCounts

@@ -22,7 +22,8 @@ def assessed(
     line = f"4XkJ2l1zq00001: to=<a@Gmail.Example.>, relay={relay}, delay=1, delays=0/0/0/1, dsn=5.7.1, status={status} ({text})"
     attempt = delivery(0.0, "mail", f"postfix/{by}", 1, line)
     assert attempt is not None
-    return assessor().assess(attempt)
+    told = assessor().told(attempt)
+    return None if told is None else assessor().assessed(told)
 
 
 def test_a_refusal_is_given_its_operator_its_egress_and_its_meaning() -> None:

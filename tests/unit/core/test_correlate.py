@@ -6,7 +6,8 @@ from math import inf
 
 import pytest
 
-from pwmtad.core.correlate import Classified, Limits, Unfiltered
+from pwmtad.core.correlate import Classified, Limits
+from pwmtad.core.coverage import Unfiltered
 from pwmtad.core.tally import Column
 from pwmtad.model import events
 from pwmtad.model.counters import AttemptCounts, AttemptKey, MessageCounts
@@ -558,7 +559,7 @@ def test_no_number_of_queue_ids_fills_the_memory() -> None:
 
     assert world.correlator.evicted == 100_000 - world.correlator.open_messages
     assert world.correlator.open_messages > limit * 0.98, "only the oldest hundredth goes at once"
-    assert max(len(world.correlator._pending), len(world.correlator._stubs)) <= limit
+    assert max(len(world.correlator._coverage), len(world.correlator._stubs)) <= limit
     assert world.open_ids[-1] == "A0099999"
     assert world.correlator.unverified(START + 1000) == {
         "news": sum(1 for number in range(100_000 - len(world.open_ids), 100_000) if number % 6 == 0)

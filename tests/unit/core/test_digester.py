@@ -213,6 +213,8 @@ def test_lines_without_a_time_or_a_message_are_left_to_the_grammar() -> None:
         f"to=<b@example.net>, {OUTCOME.replace('status=sent', 'status=SOFTBOUNCE')}",
         f"to=<b@example.net>, {OUTCOME.removesuffix(')')}",
         f"to=<b@example.net>, {OUTCOME.replace('dsn=', 'tls=x, dsn=')}",
+        f"to=<b@Example.NET.>, {OUTCOME}",
+        f"to=<b@example.net>, {OUTCOME.replace('mx.example.net[', 'none[')}",
     ],
 )
 def test_attempts_with_rare_parts_are_attempts_all_the_same(text: str) -> None:
@@ -230,6 +232,13 @@ def test_what_breaks_off_is_left_to_the_grammar(text: str) -> None:
     lines = lines_of(LIFE[1], *[(tag, f"{ID}: {text}") for tag in tags * 2])
     assert [kind for kind, _ in digest_of(lines)] == [CLIENT] + [SILENT] * 10
     batch, single = both_ways(lines)
+    assert batch == single
+
+
+def test_a_client_that_is_known_makes_no_queue_id_of_another_word() -> None:
+    warning = ("postfix/smtpd[3]", f"warning: {LIFE[1][1].partition(' ')[2]}")
+    assert [kind for kind, _ in digest_of(lines_of(LIFE[1], warning))] == [CLIENT, SILENT]
+    batch, single = both_ways(lines_of(LIFE[1], warning))
     assert batch == single
 
 
