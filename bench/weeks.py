@@ -2,7 +2,8 @@
 
 The daemon's own core, ticks and store take the lines of a simulated host, one slice of time after the other; only the
 clock and the log file are not real. Two soaks: 60 days at the runbook's ceiling of 4,000 messages a day, and some days at two
-million. Another process makes the lines, so that the memory measured is the daemon's.
+million. Another process makes the lines, so that the memory measured is the daemon's; its environment is that of the systemd
+unit. With `--tables` each day's row is followed by what memory is full of.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ import structlog
 
 from bench.corpus import ROOT
 from bench.shelves import Shelf, shelf
+from bench.tables import allocators, rss_mib, sizes
 from pwmtad.adapters.metrics import Metrics
 from pwmtad.core.guard import Guard
 from pwmtad.core.observe import Observer
@@ -149,7 +151,9 @@ class SimulatedDaemon:
         self.metrics.exposition(self.ticker.snapshot(), "")
 
 
-async def soak(plan: Soak, folder: Path, held: Shelf, slices: Iterator[tuple[float, list[str]]]) -> list[Day]:
+async def soak(
+    plan: Soak, folder: Path, held: Shelf, slices: Iterator[tuple[float, list[str]]], *, show_tables: bool
+) -> list[Day]:
     """Live through the slices; return a row a day."""
     daemon = SimulatedDaemon(folder, held.store)
     await daemon.store.open()
@@ -171,10 +175,21 @@ async def soak(plan: Soak, folder: Path, held: Shelf, slices: Iterator[tuple[flo
                 days.append(_day(daemon, held, len(days) + 1, lines, costs))
                 print(_row(days[-1]), flush=True)
                 costs, lines = _Costs(), 0
+            if show_tables and end % (DAY_S / 4) == 0:
+                _show_memory(daemon, end)
         print(await _restart(daemon))
     finally:
         await daemon.store.close()
     return days
+
+
+def _show_memory(daemon: SimulatedDaemon, end: float) -> None:
+    """Print what allocators hold, four times a day, and what tables do, once: to size them all takes seconds."""
+    held = ", ".join(f"{name} {size:.1f}" for name, size in allocators().items())
+    print(f"  {(end - START) / HOUR_S:5.0f} h: {held}", flush=True)
+    if end % DAY_S == 0:
+        for name, (size, entries) in sizes("observer", daemon.observer).items():
+            print(f"    {size / 2**20:7.2f} MiB {entries:>9,} {name}", flush=True)
 
 
 async def _restart(daemon: SimulatedDaemon) -> str:
@@ -193,7 +208,7 @@ def _day(daemon: SimulatedDaemon, held: Shelf, number: int, lines: int, costs: _
     return Day(
         day=number,
         lines=lines,
-        rss_mib=_rss_mib(),
+        rss_mib=rss_mib(),
         store_mib=held.mib(),
         rows=held.rows(),
         open_messages=daemon.observer.correlator.open_messages,
@@ -214,10 +229,6 @@ async def _wall_ms(work: object) -> float:
     began = time.perf_counter()
     await work  # type: ignore[misc]
     return (time.perf_counter() - began) * 1000
-
-
-def _rss_mib() -> float:
-    return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
 def slices(lines: Iterable[str], slice_s: int, end: float) -> Iterator[tuple[float, list[str]]]:
@@ -254,7 +265,7 @@ def generate(plan: Soak) -> None:
         scenario.play().write(out)
 
 
-def run(name: str, plan: Soak, kind: str) -> list[Day]:
+def run(name: str, plan: Soak, kind: str, *, show_tables: bool = False) -> list[Day]:
     """One soak in this process, with the generator in another."""
     maker = [sys.executable, "-m", "bench.weeks", "--generate", name, "--days", str(plan.days)]
     with (
@@ -263,7 +274,7 @@ def run(name: str, plan: Soak, kind: str) -> list[Day]:
         subprocess.Popen(maker, stdout=subprocess.PIPE, cwd=ROOT, text=True, encoding="utf-8") as process,
     ):
         cut = slices(process.stdout or (), plan.slice_s, START + plan.days * DAY_S)
-        days = asyncio.run(soak(plan, Path(folder), held, cut))
+        days = asyncio.run(soak(plan, Path(folder), held, cut, show_tables=show_tables))
         process.kill()
     return days
 
@@ -291,11 +302,15 @@ def main(arguments: list[str]) -> int:
         generate(_plan(options.generate, options.days))
         return 0
     if options.one:
+        environment = unit_environment()
+        if any(os.environ.get(name) != value for name, value in environment.items()):
+            again = [sys.executable, "-m", "bench.weeks", *arguments]  # the C library reads them at its start only
+            return subprocess.run(again, env={**os.environ, **environment}, cwd=ROOT, check=False).returncode
         # Each decision is logged, by the thousand in such a time; to write them is not what is measured here.
         structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
         plan = _plan(options.one, options.days)
         print(f"{options.one}: {plan.per_day:,} messages a day, {plan.days} days, {options.store}\n{_HEADER}", flush=True)
-        days = run(options.one, plan, options.store)
+        days = run(options.one, plan, options.store, show_tables=options.tables)
         options.work.mkdir(parents=True, exist_ok=True)
         result = options.work / f"weeks-{options.one}-{options.store}.json"
         result.write_text(json.dumps([asdict(day) for day in days], indent=1) + "\n", encoding="utf-8")
@@ -318,6 +333,13 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
+def unit_environment() -> dict[str, str]:
+    """What systemd gives the daemon: how the C library keeps memory is a part of what is measured."""
+    unit = (ROOT / "systemd" / "pwmtad.service").read_text(encoding="utf-8").splitlines()
+    words = (word for line in unit if line.startswith("Environment=") for word in line.partition("=")[2].split())
+    return dict(word.split("=", 1) for word in words)
+
+
 def _plan(name: str, days: int | None) -> Soak:
     plan = SOAKS[name]
     return plan if days is None else Soak(plan.per_day, days, plan.slice_s, plan.commit_every)
@@ -328,6 +350,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--one", choices=sorted(SOAKS), help="only this soak")
     parser.add_argument("--days", type=int, help="so many days instead")
     parser.add_argument("--store", choices=("sqlite", "postgres"), default="sqlite", help="what to fill (default sqlite)")
+    parser.add_argument("--tables", action="store_true", help="with --one: also what memory is full of")
     parser.add_argument("--work", type=Path, default=ROOT / ".run" / "bench", help="folder for results")
     parser.add_argument("--generate", choices=sorted(SOAKS), help="only write the log of this soak to standard output")
     return parser

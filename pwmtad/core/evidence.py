@@ -106,20 +106,24 @@ class _Window:
 class _Answers:
     """How often an operator answered, by minute: the denominator of rules with a share."""
 
-    __slots__ = ("_minutes",)
+    __slots__ = ("_last", "_minutes")
 
     def __init__(self) -> None:
         self._minutes: dict[int, int] = {}
+        self._last = 0
 
     def add(self, minute: int, count: int) -> None:
-        """Count answers; minutes that are too far away are forgotten now and then."""
+        """Count answers; minutes that are too far away are forgotten once an hour."""
         minutes = self._minutes
         if minute in minutes:
             minutes[minute] += count
             return
         minutes[minute] = count
-        if len(minutes) > _ANSWER_MINUTES + _HOUR_MINUTES:
-            self._minutes = {m: answers for m, answers in self._minutes.items() if abs(m - minute) <= _ANSWER_MINUTES}
+        last, self._last = self._last, minute
+        if minute // _HOUR_MINUTES != last // _HOUR_MINUTES:
+            # Old by the line before as well: one with a wrong date must not make a rule's share of nothing.
+            begin, end = min(minute, last) - _ANSWER_MINUTES, max(minute, last) + _ANSWER_MINUTES
+            self._minutes = {m: answers for m, answers in minutes.items() if begin <= m <= end}
 
     def load(self, minutes: Iterable[int], *counts: Iterable[int]) -> None:
         """Count what a store has; the next line forgets what is too far away."""

@@ -110,6 +110,8 @@ class Guard:
         self._records: list[Record] = []
         self._news: deque[Record] = deque()
         self._listmonk = dict(self._stored.listmonk)
+        # All that a reload may ask for; the rest was taken over, and would only keep what is forgotten elsewhere in memory.
+        self._stored = JudgementState(halts=self._stored.halts, memories=self._stored.memories)
         self._changed_listmonk: set[str] = set()
 
     # -- feeding

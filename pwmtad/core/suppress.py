@@ -19,6 +19,7 @@ from pwmtad.config import SuppressionSettings
 from pwmtad.core.correlate import Classified
 from pwmtad.core.subjects import address_of
 from pwmtad.core.suppress_brake import GAVE_UP, BounceBrake, HardShare
+from pwmtad.core.suppress_counting import FORGET_S, Counted, Counting
 from pwmtad.core.suppress_words import held_back_record
 from pwmtad.core.tally import Column
 from pwmtad.core.text import clean
@@ -35,53 +36,12 @@ from pwmtad.model.suppression import (
     SuppressionKey,
 )
 
-FORGET_S: Final = 60 * DAY_S
-"""What was counted longer ago has nothing to do with today: two campaigns of a list that is mailed once a month. Own choice."""
-MAX_COUNTING: Final = 50_000
-"""Addresses and domains that are counted at once; the one seen longest ago goes first. About 20 MB. Own choice."""
 _MAX_DONE: Final = 10_000
 _DONE_S: Final = float(DAY_S)
 """A domain that was suppressed is not counted again for so long: its queued messages are tried for days."""
 _REPLY_LIMIT: Final = 300
 _NAME_LIMIT: Final = 255
-_NO_GROUNDS: Final = Grounds()
 _Value = TypeVar("_Value")
-
-
-class _Counting:
-    """What was not seen often enough yet, the newest at the end; and its subjects, for one look-up per mail that was taken."""
-
-    def __init__(self, rows: Iterable[Sighting]) -> None:
-        self._rows: dict[SuppressionKey, Sighting] = {}
-        self._subjects: dict[str, int] = {}
-        for row in rows:
-            self.put(row)
-
-    def __len__(self) -> int:
-        return len(self._rows)
-
-    def names(self, address: str, domain: str) -> bool:
-        """Whether anything is counted about one of them."""
-        return address in self._subjects or domain in self._subjects
-
-    def pop(self, key: SuppressionKey) -> Sighting | None:
-        """Take it out, if it is there."""
-        row = self._rows.pop(key, None)
-        if row is not None:
-            left = self._subjects[key.subject] - 1
-            if left:
-                self._subjects[key.subject] = left
-            else:
-                del self._subjects[key.subject]
-        return row
-
-    def put(self, row: Sighting) -> None:
-        """Put one in that is not there; the one seen longest ago may go for it."""
-        # Its grounds are on their way to the store, where they are asked for. Here they took 30 MB of a busy host's memory.
-        self._rows[row.key] = replace(row, grounds=_NO_GROUNDS)
-        self._subjects[row.key.subject] = self._subjects.get(row.key.subject, 0) + 1
-        for key in _too_many(self._rows, MAX_COUNTING):
-            self.pop(key)
 
 
 class SuppressionBook:
@@ -91,7 +51,7 @@ class SuppressionBook:
         self, settings: SuppressionSettings, own_domains: frozenset[str] = frozenset(), counting: Iterable[Sighting] = ()
     ) -> None:
         """`own_domains`: recipient domains of operators, which are never dead. `counting`: what the store has, oldest first."""
-        self._counting = _Counting(counting)
+        self._counting = Counting(counting)
         self._done: dict[SuppressionKey, Instant] = {}
         self._removed: dict[SuppressionKey, None] = {}
         self._reset: dict[SuppressionKey, None] = {}
@@ -147,7 +107,7 @@ class SuppressionBook:
             return ()
         sighting = Sighting(key, 1, at, at, None, (day,), grounds=_grounds_of(counted))
         self._note(sighting)
-        self._counting.put(sighting)
+        self._counting.put(key, Counted(at, (day,)))
         if not held or (stream, operator) in self._told:
             return ()
         self._told.add((stream, operator))
@@ -181,14 +141,14 @@ class SuppressionBook:
         before = self._counting.pop(key)
         seen = before.seen if before is not None and at - before.last_at <= FORGET_S else ()
         if before is not None and token in seen:
-            self._counting.put(before)
+            self._counting.put(key, before)
             return
         seen = (*seen, token)
         enough = len(seen) >= needed
         sighting = Sighting(key, 1, at, at, at if enough else None, () if enough else seen, grounds=_grounds_of(counted))
         self._note(sighting)
         if not enough:
-            self._counting.put(sighting)
+            self._counting.put(key, Counted(at, seen))
         elif key.kind == SubjectKind.DOMAIN:
             self._done[key] = at
             for oldest in _too_many(self._done, _MAX_DONE):
@@ -198,17 +158,7 @@ class SuppressionBook:
         """Mail was taken: whatever was counted about this recipient or its domain is not so."""
         address = counted.attempt.recipient.lower().rstrip(".")
         domain = address.rpartition("@")[2]
-        if not self._counting.names(address, domain):
-            return
-        stream = counted.stream
-        for key in (
-            SuppressionKey(stream, SubjectKind.ADDRESS.value, address, ReplyClass.HARD_BOUNCE.value),
-            SuppressionKey(stream, SubjectKind.ADDRESS.value, address, ReplyClass.MAILBOX_FULL.value),
-            SuppressionKey(stream, SubjectKind.ADDRESS.value, address, ReplyClass.DEAD_DOMAIN.value),
-            SuppressionKey(stream, SubjectKind.DOMAIN.value, domain, ReplyClass.DEAD_DOMAIN.value),
-        ):
-            if self._counting.pop(key) is None:
-                continue
+        for key in self._counting.taken(counted.stream, address, domain):
             noted = self._sightings.get(key)
             if noted is None or noted.suppressed_at is None:
                 self._sightings.pop(key, None)

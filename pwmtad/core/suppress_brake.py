@@ -75,8 +75,10 @@ class BounceBrake:
         oldest = int(at // MINUTE_S) - _DAY_MINUTES
         minutes = self._minutes.get((stream, operator), {})
         for minute in reversed(minutes):
-            if minute <= oldest or not wanted:
+            if not wanted:
                 break
+            if minute <= oldest:
+                continue
             attempts, of_those_hard = minutes[minute]
             taken = min(attempts, wanted)
             hard += of_those_hard * taken / attempts
@@ -106,6 +108,8 @@ class BounceBrake:
             cell[0] += attempts
             cell[1] += hard
             return
+        # Old by the line before as well: one with a wrong date must not make an operator believed.
+        too_old = min(minute, next(reversed(minutes), minute)) - _DAY_MINUTES
         minutes[minute] = [attempts, hard]
-        while len(minutes) > _DAY_MINUTES:
+        while len(minutes) > _DAY_MINUTES or next(iter(minutes)) <= too_old:
             del minutes[next(iter(minutes))]

@@ -125,6 +125,7 @@ class Daemon:
             guard = Guard(policy_of(self._loaded, observed.milter_accepts), ledger.judgement)
             guard.found_pool(observed.pool)  # before the first tick, which would take the whole ladder for an empty memory
             observer = self._observer(ledger, guard, started_at)
+            del ledger  # as much memory as all minutes of two days; this function does not end before the daemon does
             ingest = self._ingest(store, observer)
             ticker = Ticker(
                 settings=settings,

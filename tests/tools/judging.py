@@ -30,6 +30,7 @@ from pwmtad.model.judgement import (
 from pwmtad.model.ledger import Ledger
 from pwmtad.model.listmonk import ListmonkMemory
 from pwmtad.model.names import Instant, OperatorName, ReplyClass, RuleId
+from tests.tools.counts import series_of
 
 START: Instant = datetime(2026, 6, 2, tzinfo=UTC).timestamp()
 """Warmup day 0 begins."""
@@ -285,4 +286,4 @@ class Shelf:
 
 def ledger_of(attempts: Iterable[AttemptBucket] = (), messages: Iterable[MessageBucket] = ()) -> Ledger:
     """Return a ledger with counts and nothing else."""
-    return Ledger({}, list(attempts), list(messages), [], [], {}, [], {}, [], {})
+    return Ledger({}, series_of(attempts), list(messages), [], [], {}, [], {}, [], {})

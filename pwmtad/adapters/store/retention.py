@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 from msgspec import Struct
 
 from pwmtad.core.evidence import MAX_HITS
-from pwmtad.core.suppress import FORGET_S
+from pwmtad.core.suppress_counting import FORGET_S
 from pwmtad.model.counters import DAY_S, HOUR_S, MINUTE_S
 from pwmtad.model.names import Instant
 

@@ -299,15 +299,15 @@ def _line_row(counts: LineCounts) -> Row:
 def _attempt_series(rows: Iterable[Any]) -> list[AttemptSeries]:
     """Sort rows by key; they come by span, then by start."""
     cells: dict[Row, list[int]] = {}
-    start = minute = -1
-    for row in rows:
-        if row[1] != start:  # one number for all rows of a minute, which costs less memory than one each
-            start = row[1]
-            minute = start // MINUTE_S
-        known = cells.get(row[2:7])
+    last = minute = -1
+    for span_s, start, stream, egress, operator_, status, reply_class, first, retries, notifications in rows:
+        if start != last:  # one number for all rows of a minute, which costs less memory than one each
+            last, minute = start, start // MINUTE_S
+        labels = (stream, egress, operator_, status, reply_class)
+        known = cells.get(labels)
         if known is None:
-            known = cells[row[2:7]] = []
-        known += (minute, row[0], *row[7:])
+            known = cells[labels] = []
+        known += (minute, span_s, first, retries, notifications)
     return [AttemptSeries(AttemptKey(*labels), *_columns(flat)) for labels, flat in cells.items()]
 
 

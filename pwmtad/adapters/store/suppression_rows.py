@@ -10,7 +10,7 @@ from typing import Any, Final, TypeAlias
 
 import msgspec
 
-from pwmtad.core.suppress import FORGET_S, MAX_COUNTING
+from pwmtad.core.suppress_counting import FORGET_S, MAX_COUNTING
 from pwmtad.model.names import Instant
 from pwmtad.model.suppression import (
     COUNTING,
@@ -64,7 +64,7 @@ def query_arguments(query: SuppressionQuery) -> tuple[str, Row]:
 
 
 def sightings_of(rows: Iterable[Sequence[Any]]) -> tuple[Sighting, ...]:
-    """Build what is counted from whole rows."""
+    """Build what is counted from whole rows, without its grounds: nobody asks for them here, and there may be 50,000."""
     return tuple(
         Sighting(
             _key_of(row),
@@ -74,7 +74,6 @@ def sightings_of(rows: Iterable[Sequence[Any]]) -> tuple[Sighting, ...]:
             suppressed_at=None,
             seen=_decode_seen(row[_KEY + _SEEN]),
             by=row[_KEY + _BY],
-            grounds=_grounds_of(row),
         )
         for row in rows
     )

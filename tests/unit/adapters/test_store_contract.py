@@ -25,6 +25,7 @@ from pwmtad.model.judgement import JudgementState
 from pwmtad.model.ledger import Commit, Ledger
 from pwmtad.model.names import QueueId
 from pwmtad.model.sources import JournalCheckpoint
+from tests.tools.counts import buckets_of
 from tests.unit.adapters.store_data import DAWN, GOOGLE, YAHOO, Shelf, attempts, checkpoint, full_commit
 
 TODAY = int(DAWN // DAY_S)
@@ -53,11 +54,36 @@ async def test_a_new_store_is_empty(shelf: Shelf) -> None:
     assert await after(shelf) == Ledger({}, [], [], [], [], {}, [], {}, [], {})
 
 
+async def test_what_was_rolled_up_is_loaded_before_the_minutes_that_came_later(shelf: Shelf) -> None:
+    store = await opened(shelf)
+    await store.commit(Commit(at=DAWN, attempts=[attempts(DAWN + m * 60, first=m, retries=1) for m in (0, 59)]))
+    await store.roll_up(DAWN + 49 * HOUR_S)
+    late = [attempts(DAWN + m * 60, first=m) for m in (30, 60, 61)]
+    await store.commit(Commit(at=DAWN, attempts=late))
+    (series,) = (await store.load(DAWN)).attempts
+    assert [minute - int(DAWN) // 60 for minute in series.minutes] == [0, 30, 60, 61]
+    assert (series.spans, series.first, series.retries) == ([3600, 60, 60, 60], [59, 30, 60, 61], [2, 0, 0, 0])
+    assert (series.begin, series.newest, series.end) == (DAWN, DAWN + 61 * 60, DAWN + 62 * 60)
+    (series,) = (await store.load(DAWN + 61 * 60)).attempts
+    assert (series.begin, series.newest, series.end) == (DAWN + 61 * 60, DAWN + 61 * 60, DAWN + 62 * 60)
+    await store.close()
+
+
+async def test_a_late_minute_does_not_end_before_the_hour_that_has_it_already(shelf: Shelf) -> None:
+    store = await opened(shelf)
+    await store.commit(Commit(at=DAWN, attempts=[attempts(DAWN)]))
+    await store.roll_up(DAWN + 49 * HOUR_S)
+    await store.commit(Commit(at=DAWN, attempts=[attempts(DAWN + 1800)]))
+    (series,) = (await store.load(DAWN)).attempts
+    assert series.end == DAWN + HOUR_S
+    await store.close()
+
+
 async def test_everything_of_a_commit_is_there_after_a_restart(shelf: Shelf) -> None:
     given = full_commit()
     found = await after(shelf, given)
     assert found.checkpoints == given.checkpoints
-    assert sorted(found.attempts) == sorted(given.attempts)
+    assert buckets_of(found.attempts) == sorted(given.attempts)
     assert found.messages == given.messages
     assert found.reasons == given.reasons
     assert sorted(found.lines, key=lambda row: row.count, reverse=True) == given.lines
@@ -82,8 +108,8 @@ async def test_counts_are_added_and_the_rest_is_replaced(shelf: Shelf) -> None:
     )
     found = await after(shelf, full_commit(), second)
     assert found.checkpoints == {**full_commit().checkpoints, **second.checkpoints}
-    assert attempts(DAWN, GOOGLE, 13, 21) in found.attempts
-    assert attempts(DAWN, YAHOO, 1) in found.attempts
+    assert attempts(DAWN, GOOGLE, 13, 21) in buckets_of(found.attempts)
+    assert attempts(DAWN, YAHOO, 1) in buckets_of(found.attempts)
     assert found.messages[0].counts == MessageCounts(6, 5, 2, 1)
     assert list(found.reasons.values()) == [10]
     assert LineCounts("mail.log", "postfix", "parsed", 111) in found.lines
@@ -114,7 +140,7 @@ async def test_open_messages_and_domains_come_oldest_first(shelf: Shelf) -> None
 async def test_buckets_that_end_before_since_are_only_in_the_totals(shelf: Shelf) -> None:
     commit = Commit(at=DAWN, attempts=[attempts(DAWN - 120, first=1), attempts(DAWN - 60, first=2), attempts(DAWN, first=4)])
     found = await after(shelf, commit, since=DAWN - 0.5)
-    assert [bucket.counts.first for bucket in found.attempts] == [2, 4]
+    assert [bucket.counts.first for bucket in buckets_of(found.attempts)] == [2, 4]
     assert found.attempt_totals == [AttemptBucket(0, 0, GOOGLE, AttemptCounts(7))]
 
 
@@ -143,10 +169,10 @@ async def test_old_minutes_become_hours_and_old_hours_become_days(shelf: Shelf) 
     store = await opened(shelf)
     await store.commit(Commit(at=DAWN, attempts=[attempts(DAWN + m * 60, first=1) for m in range(180)]))
     await store.roll_up(DAWN + 50 * HOUR_S + 30)  # two hours are now wholly older than 48 h
-    spans = [(bucket.span_s, bucket.counts.first) for bucket in (await store.load(DAWN)).attempts]
+    spans = [(bucket.span_s, bucket.counts.first) for bucket in buckets_of((await store.load(DAWN)).attempts)]
     assert spans == [(60, 1)] * 60 + [(3600, 60)] * 2
     await store.roll_up(DAWN + 91 * DAY_S)
-    assert (await store.load(0)).attempts == [AttemptBucket(86400, int(DAWN), GOOGLE, AttemptCounts(180))]
+    assert buckets_of((await store.load(0)).attempts) == [AttemptBucket(86400, int(DAWN), GOOGLE, AttemptCounts(180))]
     await store.close()
 
 
@@ -155,7 +181,7 @@ async def test_a_minute_that_comes_late_joins_its_hour_at_the_next_roll_up(shelf
     for _ in range(3):
         await store.commit(Commit(at=DAWN, attempts=[attempts(DAWN, first=1)]))
         await store.roll_up(DAWN + 3 * DAY_S)
-    assert (await store.load(0)).attempts == [AttemptBucket(3600, int(DAWN), GOOGLE, AttemptCounts(3))]
+    assert buckets_of((await store.load(0)).attempts) == [AttemptBucket(3600, int(DAWN), GOOGLE, AttemptCounts(3))]
     await store.close()
 
 
@@ -179,7 +205,7 @@ async def test_text_that_no_database_takes_is_changed_and_the_commit_goes_on(she
         meta={"note": evil},
     )
     found = await after(shelf, commit, Commit(at=DAWN, attempts=commit.attempts))
-    (bucket,) = found.attempts
+    (bucket,) = buckets_of(found.attempts)
     assert bucket.counts.first == 2
     assert bucket.key.operator == found.domains[0].domain == "a\ufffdb?c\u202e\U0001f4a3" + "x" * 505
     assert found.meta["note"].endswith("x" * 5000)

@@ -13,7 +13,7 @@ from msgspec.structs import astuple, replace
 from pwmtad.adapters.store import MemoryStore, SqliteStore, Store
 from pwmtad.adapters.store.rows import changes_of
 from pwmtad.adapters.store.sql_files import Dialect, statements
-from pwmtad.core.suppress import FORGET_S, MAX_COUNTING
+from pwmtad.core.suppress_counting import FORGET_S, MAX_COUNTING
 from pwmtad.model.counters import DAY_S
 from pwmtad.model.judgement import JudgementDeltas
 from pwmtad.model.ledger import Commit

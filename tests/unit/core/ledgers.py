@@ -22,6 +22,7 @@ from pwmtad.model.counters import (
 )
 from pwmtad.model.ledger import Ledger
 from pwmtad.model.names import QueueId
+from tests.tools.counts import series_of
 
 _Key = TypeVar("_Key")
 _Counts = TypeVar("_Counts", bound=tuple[int, ...])
@@ -68,7 +69,7 @@ class Book:
             _add(message_totals, stream, sums, MessageCounts._make)
         return Ledger(
             checkpoints={},
-            attempts=[AttemptBucket(60, start, key, counts) for (start, key), counts in self.attempts.items()],
+            attempts=series_of(AttemptBucket(60, start, key, counts) for (start, key), counts in self.attempts.items()),
             messages=[MessageBucket(60, start, stream, counts) for (start, stream), counts in self.messages.items()],
             attempt_totals=[AttemptBucket(0, 0, key, counts) for key, counts in attempt_totals.items()],
             message_totals=[MessageBucket(0, 0, stream, counts) for stream, counts in message_totals.items()],

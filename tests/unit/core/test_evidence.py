@@ -12,6 +12,7 @@ from pwmtad.core.tally import Column
 from pwmtad.model.counters import MINUTE_S, AttemptBucket, AttemptCounts, AttemptKey
 from pwmtad.model.judgement import Evidence, Scope, StopRule
 from pwmtad.model.names import Instant, ReplyClass
+from tests.tools.counts import series_of
 from tests.tools.judging import DAY, HOUR, START, attempt, block, rule
 
 MICROSOFT = "microsoft-365"
@@ -292,7 +293,23 @@ def test_answers_of_minutes_long_gone_are_forgotten() -> None:
     book = EvidenceBook([share_rule(window_s=DAY)])
     for minute in range(3 * 1442):
         answers(book, 1, START + minute * MINUTE_S)
-    assert len(book._answers["trucking", "google", ""]._minutes) <= 3 * 1441
+    assert len(book._answers["trucking", "google", ""]._minutes) <= 1441 + 60
+
+
+def test_few_answers_are_forgotten_by_their_age_as_well() -> None:
+    book = EvidenceBook([share_rule(window_s=DAY)])
+    for hour in range(24 * 30):
+        answers(book, 1, START + hour * HOUR)
+    assert len(book._answers["trucking", "google", ""]._minutes) <= 26
+
+
+@pytest.mark.parametrize("wrong", [START + 400 * DAY, START - 400 * DAY])
+def test_one_answer_with_a_wrong_date_makes_a_share_of_nothing_neither_at_once_nor_later(wrong: float) -> None:
+    book = EvidenceBook([share_rule()])
+    answers(book, 1000, START)
+    answers(book, 1, wrong)
+    answers(book, 1, START + 60)
+    assert limits(book, 5, START + 60)[-1] is False
 
 
 def test_a_share_means_the_same_after_a_restart() -> None:
@@ -312,7 +329,7 @@ def test_a_share_means_the_same_after_a_restart() -> None:
         bucket("sent", "", AttemptCounts(notifications=5000)),
         bucket("sent", "", AttemptCounts(first=5000), operator="other"),
     ]
-    after.load_answers(buckets)
+    after.load_answers(series_of(buckets))
     assert limits(after, 7, START) == limits(before, 7, START)
 
 

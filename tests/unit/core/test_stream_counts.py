@@ -101,8 +101,8 @@ def test_after_a_restart_the_minutes_before_the_release_are_left_out_as_well() -
     counts = StreamCounts()
     counts.advance(START + 120)
     counts.forgive(StreamMemory(spike_since=START + 55, coverage_since=START + 55))
+    counts.load_series([MINUTE, MINUTE + 1], [50, 7])
     for minute, count in ((MINUTE, 50), (MINUTE + 1, 7)):
-        counts.load(minute, count)
         counts.message(minute, UNSIGNED, count)
     assert (counts.hour(), counts.utc_day(START), counts.coverage(HOUR).unsigned) == (7, 57, 7)
 
@@ -119,8 +119,7 @@ def test_a_release_from_the_future_of_a_clock_that_was_set_back_forgives_nothing
 def test_what_the_store_has_of_the_future_waits_for_it_and_empties_nothing() -> None:
     counts = StreamCounts()
     counts.advance(START)
-    counts.load(MINUTE + 525_600, 1)
-    counts.load(MINUTE, 5)
+    counts.load_series([MINUTE, MINUTE + 525_600], [5, 1])
     assert (counts.hour(), counts.utc_day(START)) == (5, 5)
 
 

@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from pwmtad.config import SuppressionSettings
-from pwmtad.core import suppress
+from pwmtad.core import suppress, suppress_counting
 from pwmtad.core.correlate import Classified
-from pwmtad.core.suppress import FORGET_S, SuppressionBook
+from pwmtad.core.suppress import SuppressionBook
+from pwmtad.core.suppress_counting import FORGET_S
 from pwmtad.core.tally import Column
 from pwmtad.model.names import Instant, ReplyClass
 from pwmtad.model.suppression import MANUAL, Mark, Report, Sighting, SubjectKind, SuppressionKey
@@ -293,7 +294,7 @@ def test_marks_are_handed_on() -> None:
 
 
 def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(suppress, "MAX_COUNTING", 200)
+    monkeypatch.setattr(suppress_counting, "MAX_COUNTING", 200)
     monkeypatch.setattr(suppress, "_MAX_DONE", 200)
     one = book()
     for number in range(1000):
@@ -302,8 +303,43 @@ def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
         for recipient in range(3):
             one.see(dead(recipient, f"e{number}.example", column=Column.RETRIES), START)
     assert len(one._counting) <= 200
-    assert len(one._counting._subjects) <= 200
+    assert sum(map(len, one._counting._tables())) == len(one._counting)
     assert len(one._done) <= 200
+
+
+def test_who_was_seen_longest_ago_goes_first_whatever_was_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(suppress_counting, "MAX_COUNTING", 100)
+    one = book()
+    for number in range(50):
+        feed(one, answer(ReplyClass.MAILBOX_FULL, f"r{number}@example.org"), START + 2 * number)
+        feed(one, answer(ReplyClass.MAILBOX_FULL, f"r{number}@example.org", stream="healthcare"), START + 2 * number + 1)
+    feed(one, answer(ReplyClass.MAILBOX_FULL, "new@example.org"), START + DAY)
+    one.take_deltas()
+    feed(one, answer(None, "r0@example.org"), START + DAY)
+    assert not one.has_deltas
+    feed(one, answer(None, "r0@example.org", stream="healthcare"), START + DAY)
+    feed(one, answer(None, "r1@example.org"), START + DAY)
+    assert [(key.stream, key.subject) for key in one.take_deltas().reset] == [
+        ("healthcare", "r0@example.org"),
+        ("trucking", "r1@example.org"),
+    ]
+
+
+def test_what_counted_long_ago_is_forgotten_though_nothing_is_heard_of_it() -> None:
+    one = book()
+    for day in range(100):
+        feed(one, answer(ReplyClass.MAILBOX_FULL, f"r{day}@example.org"), START + day * DAY)
+        feed(one, answer(ReplyClass.DEAD_DOMAIN, f"r@x{day}.example"), START + day * DAY)
+    assert len(one._counting) == (FORGET_S // DAY + 1) * 3
+
+
+def test_what_the_store_had_is_forgotten_as_well() -> None:
+    rows = [
+        Sighting(SuppressionKey("trucking", "address", f"r{n}@example.org", "mailbox_full"), 1, START, START, None)
+        for n in (1, 2)
+    ]
+    one = feed(book(rows), answer(ReplyClass.MAILBOX_FULL, "new@example.org"), START + FORGET_S + 1)
+    assert len(one._counting) == 1
 
 
 events = st.tuples(

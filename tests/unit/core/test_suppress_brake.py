@@ -19,6 +19,7 @@ from pwmtad.model.counters import AttemptBucket, AttemptCounts, AttemptKey
 from pwmtad.model.judgement import Record, RecordKind
 from pwmtad.model.names import OTHER_OPERATOR, UNKNOWN_OPERATOR, Instant, OperatorName, ReplyClass
 from pwmtad.model.suppression import MANUAL, Sighting, SubjectKind, SuppressionCount, SuppressionKey
+from tests.tools.counts import series_of
 from tests.tools.judging import DAY, HOUR, START, Run, attempt
 
 SETTINGS = SuppressionSettings()
@@ -167,18 +168,38 @@ def test_an_outage_over_midnight_tells_of_nobody() -> None:
     assert len(world.told) == 50
 
 
+def test_after_a_restart_the_newest_answers_are_those_of_the_newest_minutes_whatever_they_were() -> None:
+    key = AttemptKey("trucking", "out05", "google", "bounced", "hard_bounce")
+    well_now = [
+        AttemptBucket(60, int(START) + 60 * n, key._replace(status="sent", reply_class=""), AttemptCounts(50)) for n in (8, 9)
+    ]
+    bad_before = [AttemptBucket(60, int(START) + 60 * n, key, AttemptCounts(50)) for n in (0, 1, 2, 3)]
+    too_old = [AttemptBucket(60, int(START) - 60 * 1440, key, AttemptCounts(1000))]
+    world = World()
+    world.book.load(series_of([*well_now, *bad_before, *too_old]))
+    assert world.not_believed(START + 600) == []
+    world = World()
+    world.book.load(series_of([*bad_before, well_now[0]._replace(counts=AttemptCounts(40))]))
+    assert world.not_believed(START + 600) == ["google"]
+
+
 def test_a_restart_in_an_outage_changes_nothing() -> None:
     world = World().see(well(30), START).see(outage(*range(80)), START + 60)
     again = World()
     held = [row for row in world.rows.values() if row.suppressed_at is None]
     again.book = SuppressionBook(SETTINGS, counting=held)
     again.book.load(
-        [
-            AttemptBucket(60, int(START), AttemptKey("trucking", "out05", "google", "sent", ""), AttemptCounts(first=30)),
-            AttemptBucket(
-                60, int(START) + 60, AttemptKey("trucking", "out05", "google", "bounced", "hard_bounce"), AttemptCounts(70, 10)
-            ),
-        ]
+        series_of(
+            [
+                AttemptBucket(60, int(START), AttemptKey("trucking", "out05", "google", "sent", ""), AttemptCounts(first=30)),
+                AttemptBucket(
+                    60,
+                    int(START) + 60,
+                    AttemptKey("trucking", "out05", "google", "bounced", "hard_bounce"),
+                    AttemptCounts(70, 10),
+                ),
+            ]
+        )
     )
     assert again.not_believed(START + 120) == ["google"]
     again.see(outage(90), START + 120)
@@ -220,6 +241,21 @@ def test_memory_holds_one_day() -> None:
         brake.see(answer(minute), START + minute * 60)
     assert [len(minutes) for minutes in brake._minutes.values()] == [1440]
     assert brake.share("trucking", "google", START + 3000 * 60 + DAY) == HardShare(0, 0)
+
+
+def test_few_attempts_are_forgotten_by_their_age_as_well() -> None:
+    brake = BounceBrake(SETTINGS)
+    for hour in range(24 * 30):
+        brake.see(answer(hour), START + hour * HOUR)
+    assert [len(minutes) for minutes in brake._minutes.values()] == [25]
+
+
+@pytest.mark.parametrize("wrong", [START + 400 * DAY, START - 400 * DAY])
+def test_one_attempt_with_a_wrong_date_makes_nobody_believed(wrong: float) -> None:
+    world = World().see(outage(*range(80)), START)
+    world.see(outage(80), wrong)
+    world.see(outage(81), START + 60)
+    assert world.not_believed(START + 60) == ["google"]
 
 
 answers = st.lists(st.tuples(st.booleans(), st.integers(0, 400)), max_size=400)

@@ -39,6 +39,12 @@ class RollingSums(RuleBasedStateMachine):
         self.sum.add(minute, key, count)
         self.added.append((minute, key, count))
 
+    @rule(stored=st.dictionaries(st.integers(-2 * MINUTES, MINUTES), counts, max_size=8), key=keys)
+    def load(self, stored: dict[int, int], key: int) -> None:
+        rows = [(self.clock + offset, count) for offset, count in sorted(stored.items())]
+        self.sum.load(key, [minute for minute, _ in rows], [count for _, count in rows])
+        self.added += [(minute, key, count) for minute, count in rows]
+
     @rule(step=st.one_of(st.integers(0, 3), st.integers(0, 3 * MINUTES)))
     def move_on(self, step: int) -> None:
         self.clock += step
@@ -77,6 +83,12 @@ class Days(RuleBasedStateMachine):
     def add(self, offset: int, key: int, count: int) -> None:
         self.sum.add(self.clock + offset, key, count)
         self.added.append((self.clock + offset, key, count))
+
+    @rule(stored=st.dictionaries(st.integers(-2 * DAY, DAY), counts, max_size=8), key=keys)
+    def load(self, stored: dict[int, int], key: int) -> None:
+        rows = [(self.clock + offset, count) for offset, count in sorted(stored.items())]
+        self.sum.load(key, [minute for minute, _ in rows], [count for _, count in rows])
+        self.added += [(minute, key, count) for minute, count in rows]
 
     @rule(step=st.one_of(st.integers(-DAY, 90), st.integers(0, 3 * DAY)))
     def advance(self, step: int) -> None:

@@ -8,10 +8,13 @@ from io import StringIO
 from bench.latency import Writer
 from bench.live import histogram
 from bench.rest import OPERATORS, lines, relays_and_rules
-from bench.weeks import SOAKS, START, slices
+from bench.tables import allocators, sizes
+from bench.weeks import SOAKS, START, slices, unit_environment
 from pwmtad.core.latency import written_at
 from pwmtad.core.lines import LineReader
+from pwmtad.core.tally import Tally
 from pwmtad.model import events
+from pwmtad.model.counters import ReasonKey
 from tests.tools.loggen import Stream, egresses
 
 
@@ -25,6 +28,32 @@ def test_slices_hold_every_line_once_and_quiet_ones_are_there_too() -> None:
     assert [end - START for end, _ in cut] == [60, 120, 180, 240]
     assert [len(batch) for _, batch in cut] == [2, 1, 0, 1]
     assert [line for _, batch in cut for line in batch] == [line.rstrip("\n") for line in log]
+
+
+def test_tables_are_found_with_what_they_hold() -> None:
+    tally = Tally(max_reasons_per_day=100_000)
+    before = sizes("tally", tally)
+    for number in range(50_000):
+        tally.reason(ReasonKey(1, "campaigns", "deferred", "content", f"reason {number}"))
+    found = sizes("tally", tally)
+    assert before == {}
+    assert {name: entries for name, (_, entries) in found.items()} == {"tally._reasons": 50_000, "tally._reason_deltas": 50_000}
+    (size, _), (shared, _) = found.values()
+    assert size > 50_000 * 150 > shared  # a key counts once
+
+
+def test_what_an_allocator_keeps_is_told() -> None:
+    held = allocators()
+    assert held["rss"] > held["arenas"] > held["free there"] > 0
+    assert held["heap"] > held["free in it"] > 0
+
+
+def test_a_soak_keeps_memory_as_the_unit_says() -> None:
+    assert unit_environment() == {
+        "MALLOC_ARENA_MAX": "1",
+        "MALLOC_MMAP_THRESHOLD_": "131072",
+        "MALLOC_TRIM_THRESHOLD_": "131072",
+    }
 
 
 def test_slices_end_with_the_soak() -> None:
