@@ -166,7 +166,8 @@ class MailServer:
         self.address = f"127.0.0.1:{self._socket.getsockname()[1]}"
         self._lock = threading.Lock()
         self._taken: Counter[str] = Counter()
-        threading.Thread(target=self._listen, daemon=True).start()
+        self._listener = threading.Thread(target=self._listen, daemon=True)
+        self._listener.start()
 
     def taken(self) -> Counter[str]:
         """Return how often it took mail to each recipient."""
@@ -174,7 +175,12 @@ class MailServer:
             return Counter(self._taken)
 
     def close(self) -> None:
-        """Take no more."""
+        """Take no more, and wait until nobody listens: a thread that is left in accept() goes on with whatever socket gets this
+        one's number next, and took the mail of other tests.
+        """
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)  # close() alone does not wake accept()
+        self._listener.join()
         self._socket.close()
 
     def _listen(self) -> None:
