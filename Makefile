@@ -9,9 +9,9 @@ BIN := $(VENV)/bin
 # Debian's own Python where it is new enough: it is what the daemon runs on there.
 PYTHON ?= $(shell /usr/bin/python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo /usr/bin/python3 || echo python3)
 SOURCES := pwmtad tests bench
+LAB_PACKAGES := systemd systemd-container dbus postfix opendkim openssl dnsmasq-base iproute2 util-linux
 # What the tests talk to; all from Debian's own repository. See docs/development.md for what each is for.
 PACKAGES := prometheus logrotate postgresql postfix systemd systemd-journal-remote $(LAB_PACKAGES)
-LAB_PACKAGES := systemd systemd-container dbus postfix opendkim openssl dnsmasq-base iproute2 util-linux
 BENCH_PACKAGES := pflogsumm mtail fail2ban util-linux
 
 .PHONY: help run test lab soak shell-lab check fmt lock bench bench-live bench-weeks coverage clean services
