@@ -141,7 +141,7 @@ class SuppressionBook:
         before = self._counting.pop(key)
         seen = before.seen if before is not None and at - before.last_at <= FORGET_S else ()
         if before is not None and token in seen:
-            self._counting.put(key, before)
+            self._counting.put_back(key, before)
             return
         seen = (*seen, token)
         enough = len(seen) >= needed

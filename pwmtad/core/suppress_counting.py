@@ -52,10 +52,9 @@ class Counting:
         self._addresses: dict[str, list[_Table]] = {}
         self._domains: dict[str, list[_Table]] = {}
         self._size = 0
-        self._today = sys.maxsize  # the store hands out nothing that is to be forgotten
-        for row in rows:
-            self.put(row.key, Counted(row.last_at, row.seen))
-        self._today = -1
+        self._last_at: Instant | None = None
+        for row in rows:  # the store hands out nothing that is to be forgotten
+            self.put_back(row.key, Counted(row.last_at, row.seen))
 
     def __len__(self) -> int:
         return self._size
@@ -70,17 +69,22 @@ class Counting:
         return Counted(last_at, tuple(seen))
 
     def put(self, key: SuppressionKey, counted: Counted) -> None:
-        """Put one in that is not there; who was seen long ago may go for it."""
+        """Put one in that is not there and counted just now; who was seen long ago may go for it."""
+        self.put_back(key, counted)
+        now, last = counted.last_at, self._last_at
+        self._last_at = now
+        if last is not None and now // DAY_S != last // DAY_S:
+            # Old by the line before as well: one with a wrong date must not make everybody forgotten.
+            self._forget(min(now, last) - FORGET_S)
+
+    def put_back(self, key: SuppressionKey, counted: Counted) -> None:
+        """Put one in that is not there, as it was before."""
         # Days are few, and are the same text in ten thousands of entries; hashes are not.
         seen = map(sys.intern, counted.seen) if key.kind == _ADDRESS else counted.seen
         self._table(key)[key.subject] = (counted.last_at, *seen)
         self._size += 1
         if self._size > MAX_COUNTING:
             self._drop_oldest(MAX_COUNTING // 100)
-        day = int(counted.last_at // DAY_S)
-        if day > self._today:
-            self._today = day
-            self._forget(counted.last_at - FORGET_S)
 
     def taken(self, stream: str, address: str, domain: str) -> Sequence[SuppressionKey]:
         """Mail was taken: return what is counted about this recipient or its domain, and forget it. Asked for most lines."""

@@ -330,7 +330,7 @@ def test_what_counted_long_ago_is_forgotten_though_nothing_is_heard_of_it() -> N
     for day in range(100):
         feed(one, answer(ReplyClass.MAILBOX_FULL, f"r{day}@example.org"), START + day * DAY)
         feed(one, answer(ReplyClass.DEAD_DOMAIN, f"r@x{day}.example"), START + day * DAY)
-    assert len(one._counting) == (FORGET_S // DAY + 1) * 3
+    assert len(one._counting) == (FORGET_S // DAY + 2) * 3  # a day later: by the line before as well
 
 
 def test_what_the_store_had_is_forgotten_as_well() -> None:
@@ -338,8 +338,20 @@ def test_what_the_store_had_is_forgotten_as_well() -> None:
         Sighting(SuppressionKey("trucking", "address", f"r{n}@example.org", "mailbox_full"), 1, START, START, None)
         for n in (1, 2)
     ]
-    one = feed(book(rows), answer(ReplyClass.MAILBOX_FULL, "new@example.org"), START + FORGET_S + 1)
-    assert len(one._counting) == 1
+    one = book(rows)
+    for n in (0, 1):
+        feed(one, answer(ReplyClass.MAILBOX_FULL, f"new{n}@example.org"), START + FORGET_S + 1 + n * DAY)
+    assert len(one._counting) == 2
+
+
+@pytest.mark.parametrize("wrong", [START + 400 * DAY, START - 400 * DAY])
+def test_a_line_with_a_wrong_date_makes_nobody_forgotten(wrong: float) -> None:
+    one = book()
+    for number in range(20):
+        feed(one, answer(ReplyClass.MAILBOX_FULL, f"r{number}@example.org"), START)
+    feed(one, answer(ReplyClass.MAILBOX_FULL, "wrong@example.org"), wrong)
+    feed(one, answer(ReplyClass.MAILBOX_FULL, "new@example.org"), START + DAY)
+    assert len(one._counting) >= 21
 
 
 events = st.tuples(
