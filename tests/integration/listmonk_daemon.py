@@ -44,7 +44,7 @@ timeout_s = {timeout_s}
 
 
 def settings_for(
-    listmonk: World, folder: Path, *, token: str = TOKEN, user: str = "pwmtad", timeout_s: float = 5.0, ladder: str = ""
+    listmonk: World, folder: Path, *, token: str = TOKEN, user: str = "pwmtad", timeout_s: float = 30.0, ladder: str = ""
 ) -> Settings:
     """Return the configuration of a stream whose Listmonk is this stand-in; its token is in a file."""
     file = folder / f"token-{user}"

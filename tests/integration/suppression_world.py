@@ -40,7 +40,7 @@ url = "{url}"
 user = "{user}"
 token_file = "{token_file}"
 root_url = "{root_url}"
-timeout_s = 5.0
+timeout_s = 30.0
 {listmonk}
 """
 

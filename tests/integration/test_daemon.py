@@ -225,25 +225,33 @@ class Syslog:
     text: bytes
     rng: random.Random
     at: int = 0
+    due: list[int] = field(default_factory=list)
+    """Where it is rotated, by turns in both ways: chosen before the thread begins, whose draws fall as time has it."""
     rotations: Counter[str] = field(default_factory=Counter)
+    may_end: threading.Event = field(default_factory=threading.Event)
+    """The last quarter is written after that: on a busy machine one start of the daemon takes as long as all of it."""
     over: threading.Event = field(default_factory=threading.Event)
 
     def begin(self) -> None:
         """Write the first lines: a first start begins with the log as it finds it."""
         self.at = self.text.index(b"\n", 20_000) + 1
         self.path.write_bytes(self.text[: self.at])
+        self.due = sorted(self.rng.sample(range(self.at, len(self.text) * 3 // 4), 8))
 
     def write(self) -> None:
         """Write the rest, and rotate between two lines: rsyslog writes whole lines, even if a reader sees half of one."""
         file = os.open(self.path, os.O_WRONLY | os.O_APPEND)
         while self.at < len(self.text):
-            way = self.rng.choice(("rename", "copytruncate")) if self.rng.random() < 0.01 else ""
+            if self.at >= len(self.text) * 3 // 4:
+                self.may_end.wait(timeout=100)
+            way = ("rename", "copytruncate")[len(self.due) % 2] if self.due and self.at >= self.due[0] else ""
             end = self.at + self.rng.choice((1, 90, 400, 3000, 10_000))
             if way:
                 end = self.text.find(b"\n", end) + 1 or len(self.text)
             self.at += os.write(file, self.text[self.at : end])
             time.sleep(0.008)
             if way:
+                del self.due[0]
                 file = self._rotate(file, way)
         os.close(file)
         self.over.set()
@@ -293,6 +301,8 @@ def test_killed_again_and_again_while_the_log_is_written_and_rotated_each_line_c
     while not syslog.over.wait(rng.uniform(0.0, 0.7)):
         daemon.kill()
         kills += 1
+        if kills == 4:
+            syslog.may_end.set()
         daemon.start(ready=kills % 3 > 0)  # now and then it is killed before it is up
         time.sleep(rng.uniform(0.1, 0.4))
     writing.join()

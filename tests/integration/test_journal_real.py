@@ -246,10 +246,12 @@ async def test_after_everything_was_vacuumed_only_what_is_new_is_delivered(two_b
         (two_boots / f"{name}.journal").unlink()
     write(two_boots / "d.journal", [entry(20, unit="other.service")])
     seen: list[Batch] = []
+    written = False
     async with aclosing(source(two_boots).batches(last)) as batches:
         async for batch in batches:
             seen.append(batch)
-            if batch.caught_up and not messages(seen):
+            if batch.caught_up and not written:
+                written = True
                 write(two_boots / "e.journal", [entry(21), entry(22)])
             if len(messages(seen)) == 2:
                 break
@@ -278,14 +280,16 @@ async def test_a_journal_that_journald_moved_is_read_on_without_a_gap(tmp_path: 
 
 async def test_a_directory_without_journals_is_told_and_watched(tmp_path: Path) -> None:
     seen: list[Batch] = []
+    told = ""
     async with aclosing(source(tmp_path).batches(None)) as batches:
         async for batch in batches:
             seen.append(batch)
-            if len(seen) == 1:
+            if batch.health.error is not None and not told:  # not the first: that may be a mere sign of life
+                told = batch.health.error
                 write(tmp_path / "a.journal", [entry(1)])
             if batch.caught_up:
                 break
-    assert "no journal files" in str(seen[0].health.error)
+    assert "no journal files" in told
     assert messages(seen) == ["message 1"]
     assert seen[-1].health.error is None
 

@@ -22,7 +22,7 @@ from pwmtad.model.target import Applied, PostfixTarget, StreamTarget
 from tests.tools.daemon import until
 from tests.tools.postfix_instance import RECEIVER, PostfixInstance, cloned
 
-pytestmark = pytest.mark.services
+pytestmark = [pytest.mark.services, pytest.mark.timeout(300)]
 
 CLONES = cloned([5, 6, 7])
 POOL = ("out05", "out06")
@@ -134,7 +134,8 @@ def test_under_the_governor_every_delivery_waits_and_each_recipient_is_one(postf
     with postfix.session() as session:
         session.sendmail("news@lists.example.org", numbered(5, start=1), "Subject: one mail to five\r\n\r\nhello\r\n")
     arrived = [one.at for one in postfix.wait_received(4)]
-    assert min(later - earlier for earlier, later in pairwise(arrived)) > 1.5
+    # Postfix's timers count whole seconds (events.c): 2 s that begin at 0.9 s of one are 1.1 s.
+    assert min(later - earlier for earlier, later in pairwise(arrived)) > 0.9
 
 
 def test_exempt_senders_pass_pool_and_halt(postfix: PostfixInstance) -> None:
@@ -158,6 +159,7 @@ def test_excluded_domains_wait_in_the_queue_whatever_routes_there_are(postfix: P
     received = postfix.wait_received(2)
     assert {one.recipient for one in received} == {"c@other.example", "d@sub.kept.example"}
     assert {one.recipient.lower() for one in postfix.wait_outcomes(2, "deferred")} == {"a@kept.example", "b@kept.example"}
+    postfix.wait_deferred(2)
     postfix.command("postqueue", "-f")
     until("tried again", lambda: len([one for one in postfix.outcomes() if one.status == "deferred"]) >= 4)
     assert len(postfix.receiver.received) == 2
@@ -300,8 +302,7 @@ def test_a_stopped_postfix_is_no_failure_and_starts_halted(postfix: PostfixInsta
 def test_only_what_we_hold_is_let_go_and_it_leaves_at_once(postfix: PostfixInstance) -> None:
     done(apply(postfix, HALT))
     postfix.send(numbered(6))
-    postfix.wait_outcomes(6, "deferred")
-    ids = sorted(str(entry["queue_id"]) for entry in postfix.queued())
+    ids = postfix.wait_deferred(6)
     postfix.command("postsuper", "-h", "-", text=f"{ids[0]}\n")  # a person holds one
     with writing(postfix) as writer:
         assert asyncio.run(writer.hold(ids[:4])) is None  # the person's is among them
@@ -327,8 +328,7 @@ def test_only_what_we_hold_is_let_go_and_it_leaves_at_once(postfix: PostfixInsta
 def test_what_somebody_else_let_go_is_forgotten(postfix: PostfixInstance) -> None:
     done(apply(postfix, HALT))
     postfix.send(numbered(2))
-    postfix.wait_outcomes(2, "deferred")
-    ids = [str(entry["queue_id"]) for entry in postfix.queued()]
+    ids = postfix.wait_deferred(2)
     with writing(postfix) as writer:
         assert asyncio.run(writer.hold(ids)) is None
         postfix.command("postsuper", "-H", "-", text=f"{ids[0]}\n")
@@ -343,7 +343,7 @@ def test_a_queue_of_fifty_thousand_is_listed_held_and_let_go() -> None:
         large.start()
         done(apply(large, HALT))
         large.send(numbered(1))
-        large.wait_outcomes(1, "deferred")
+        large.wait_deferred(1)
         count = _multiply(large, 50_000)
         with writing(large) as writer:
             listing = asyncio.run(writer.queue())
@@ -411,9 +411,9 @@ def test_a_hanging_postconf_is_ended_with_all_it_started(postfix: PostfixInstanc
     path = stand_in(
         postfix, "postconf", f"sleep 600 & echo $! >> {postfix.folder}/pids; echo $$ >> {postfix.folder}/pids; wait"
     )
-    applied = apply(postfix, HALT, path=path, timeout_s=0.5)
+    applied = apply(postfix, HALT, path=path, timeout_s=4)
     assert applied.problem is not None
-    assert "did not end within 0.5 s" in applied.problem
+    assert "did not end within 4 s" in applied.problem
     pids = (postfix.folder / "pids").read_text().split()
     until("they are gone", lambda: not any(_lives(pid) for pid in pids))
 
@@ -421,7 +421,7 @@ def test_a_hanging_postconf_is_ended_with_all_it_started(postfix: PostfixInstanc
 def _lives(pid: str) -> bool:
     try:
         return Path("/proc", pid, "stat").read_text().split()[2] != "Z"
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):
         return False
 
 
@@ -574,9 +574,11 @@ def test_killed_between_record_and_reload_it_catches_up_and_still_knows_what_was
     assert killed.returncode == -9, killed.stderr.decode()
     with writing(postfix) as writer:
         assert asyncio.run(writer.look()).reload_due
+        wait = postfix.before_reload()
         applied = done(asyncio.run(writer.apply(HALT)))
         assert applied.reloaded
         assert applied.drift == ()
+        wait()
         postfix.send(numbered(1))
         postfix.wait_outcomes(1, "deferred")
         done(asyncio.run(writer.restore()))
@@ -636,11 +638,12 @@ def test_restoring_puts_everything_back_to_the_letter_and_names_what_stays_on_ho
     wanted = replace(HALT, exempt_senders=("cron@example.org",), excluded_domains=("kept.example",))
     done(apply(postfix, wanted))
     postfix.send(numbered(2))
-    postfix.wait_outcomes(2, "deferred")
-    ids = tuple(sorted(str(entry["queue_id"]) for entry in postfix.queued()))
+    ids = tuple(postfix.wait_deferred(2))
     with writing(postfix) as writer:
         assert asyncio.run(writer.hold(ids)) is None
+        wait = postfix.before_reload()
         restored = done(asyncio.run(writer.restore()))
+        wait()
         assert restored.held == ids
         change = next(change for change in restored.changes if change.name == "maximal_queue_lifetime")
         assert (change.before, change.after) == ("100d", "4d")

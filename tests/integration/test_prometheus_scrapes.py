@@ -22,7 +22,7 @@ from tests.tools.states import AT, sample_snapshot
 pytestmark = pytest.mark.services
 
 _CONFIG = """\
-global: {{scrape_interval: 1s, scrape_timeout: 1s}}
+global: {{scrape_interval: 10s, scrape_timeout: 10s}}
 scrape_configs:
   - job_name: pwmtad
     static_configs: [{{targets: ["{target}"]}}]

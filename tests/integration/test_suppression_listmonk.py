@@ -22,7 +22,7 @@ from tests.tools.listmonk.faults import Fault, Kind
 from tests.tools.listmonk.world import Starter, World
 
 pytest_plugins = ["tests.tools.listmonk.fixtures"]
-pytestmark = pytest.mark.services
+pytestmark = [pytest.mark.services, pytest.mark.timeout(300)]
 
 VERSIONS: Final = ("3", "4", "5", "6.0", "6.2")
 ADMIN: Final = ("admin", "password-of-admin")

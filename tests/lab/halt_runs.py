@@ -71,7 +71,10 @@ def run_once(lab: Lab, *, messages: int, after: int = 100) -> HaltRun:
 
 
 def _decided_at(lab: Lab) -> float:
-    told = next(line for line in lab.pwmtad_log().splitlines() if '"event": "halt_decided"' in line)
+    def found() -> str:
+        return next((line for line in lab.pwmtad_log().splitlines() if '"event": "halt_decided"' in line), "")
+
+    told = until("it is logged", found)  # journald has it a moment later
     return datetime.fromisoformat(json.loads(told)["timestamp"]).timestamp()
 
 

@@ -14,7 +14,7 @@ from tests.lab.container import Container
 from tests.lab.furnish import PRISTINE
 from tests.tools.daemon import TooLateError, until
 
-_RESET_S: Final = 10.0
+_RESET_S: Final = 30.0
 """How long systemd may take to be where it was told to be, on a busy machine."""
 _RESTART_OPENDKIM: Final = """\
 systemctl stop --no-block opendkim.service
@@ -106,7 +106,9 @@ class Host:
     def set_postfix(self, **values: str) -> None:
         """Set values in main.cf, as an administrator does, and reload. Slow (2 s), as in life."""
         self.run(["postconf", "-e", *(f"{name}={value}" for name, value in values.items())])
+        old = set(self.run("pgrep -x qmgr", check=False).out.split())
         self.run("postfix reload")
+        until("no qmgr of before is there", lambda: old.isdisjoint(self.run("pgrep -x qmgr", check=False).out.split()))
 
     def mail_log(self) -> str:
         """Return /var/log/mail.log."""

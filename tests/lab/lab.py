@@ -230,8 +230,9 @@ class Lab(GuardedHost):
     def account(self, taken: Iterable[Taken]) -> Account:
         """Say what became of messages. Ask when nothing is in flight."""
         messages = {message.id: message for message in taken}
-        times = Counter(attempt.id for attempt in self.delivered() if attempt.id in messages)
+        # The queue first: what leaves it meanwhile is in the record, which is written before a receiver answers.
         waiting = {recipient["address"].lower() for entry in self.queue() for recipient in entry["recipients"]}
+        times = Counter(attempt.id for attempt in self.delivered() if attempt.id in messages)
         log = self.mail_log()
         gave_up = {recipient for recipient, status in _STATUS.findall(log) if status == "bounced"}
         expired = set(_EXPIRED.findall(log))

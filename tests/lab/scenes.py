@@ -128,11 +128,15 @@ def findings(lab: Lab, code: str) -> list[Finding]:
 
 def decided_at(lab: Lab, event: str, **having: str) -> float:
     """Return when pwmtad logged such an event first, by its own clock."""
-    for line in lab.pwmtad_log().splitlines():
-        told = json.loads(line) if line.startswith("{") else {}
-        if told.get("event") == event and all(told.get(name) == value for name, value in having.items()):
-            return datetime.fromisoformat(told["timestamp"]).timestamp()
-    raise AssertionError(f"no {event} with {having} was logged")
+
+    def found() -> float:
+        for line in lab.pwmtad_log().splitlines():
+            told = json.loads(line) if line.startswith("{") else {}
+            if told.get("event") == event and all(told.get(name) == value for name, value in having.items()):
+                return datetime.fromisoformat(told["timestamp"]).timestamp()
+        return 0.0
+
+    return until(f"{event} with {having} is logged", found)  # journald has it a moment later
 
 
 def in_queues(lab: Lab) -> dict[str, str]:

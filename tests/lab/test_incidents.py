@@ -81,7 +81,8 @@ def test_i7_no_flush_in_any_form_lets_anything_out_during_a_halt(lab: Lab) -> No
         exempt_mail_leaves(lab)
     assert {attempt.receiver for attempt in lab.reached()} == {"small"}
     assert {attempt.sender for attempt in lab.reached()} == {world.TRANSACTIONAL_SENDER}
-    assert in_queues(lab).keys() == set(ids)
+    # An exempt mail is there until qmgr has heard of its delivery, which its receiver knows first.
+    until("all of it waits, and nothing else", lambda: in_queues(lab).keys() == set(ids))
     for one in halts:
         release(lab, one)
     until("all of it is delivered", lambda: flushed(lab) and lab.account(taken).delivered == len(taken))
@@ -90,13 +91,13 @@ def test_i7_no_flush_in_any_form_lets_anything_out_during_a_halt(lab: Lab) -> No
 # -- I6: the halt is forgotten
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(400)
 def test_i6_a_halt_outlives_kill_9_reboot_and_power_cut_and_ends_when_its_rule_says(lab: Lab) -> None:
     warm_up(lab)
     begin(lab, **PROMPT)
-    job = lab.start_injecting(350, ["google.test", "comcast.test"], rate=5)
+    job = lab.start_injecting(650, ["google.test", "comcast.test"], rate=5)
     until("mail leaves", lambda: len(lab.delivered()) > 10)
-    halt_id = halt(lab, hold="1min")
+    halt_id = halt(lab, hold="2min")
     (one,) = lab.state().halts
     held_at, over_at = last_write_at(lab), one.hold_until
     assert over_at is not None
@@ -106,13 +107,13 @@ def test_i6_a_halt_outlives_kill_9_reboot_and_power_cut_and_ends_when_its_rule_s
         until("it knows the halt", lambda: held(lab) == halt_id and lab.state().halts[0].id == halt_id)
         lab.flush()
         exempt_mail_leaves(lab)
-        assert lab.state().at < over_at, "this machine is too slow for a halt of a minute"
+        assert lab.state().at < over_at, "this machine is too slow for a halt of two minutes"
 
-    until("the halt is over", lambda: not held(lab), patience_s=90)
+    until("the halt is over", lambda: not held(lab), patience_s=150)
     let_go_at = last_write_at(lab)
     until("mail leaves again", lambda: flushed(lab) or campaign(lab, since=let_go_at))
     taken = job.wait()
-    assert not [attempt for attempt in campaign(lab, since=held_at) if attempt.reached_at < over_at]
+    assert not [attempt for attempt in campaign(lab, since=held_at + IN_FLIGHT_S) if attempt.reached_at < over_at]
     until("all of it is delivered", lambda: flushed(lab) and lab.account(taken).delivered == len(taken))
 
 
@@ -137,9 +138,10 @@ def test_i2_unsigned_campaign_mail_is_halted_at_the_tenth_although_cron_mail_is_
     tenth = sorted(message.at for message in taken)[9]
     tell(i2_seconds_from_tenth_unsigned_to_halt=decided - tenth, i2_unsigned_left=len(campaign(lab)))
     # By the log's own time, which postlogd writes in whole seconds: a message of 12:00:00.99 is one of 12:00:00, and its grace
-    # ends up to a second early (4.53 s was seen). Were a second more given, a signature would have no more of a chance: it is
-    # written before the line that makes the message one that waits for it.
-    assert decided - tenth > GRACE_S - 1, "a signature may still have come"
+    # ends up to a second early (4.53 s was seen); an injector on a busy machine reads Postfix's answer later than that was
+    # written. Were more time given, a signature would have no more of a chance: it is written before the line that makes the
+    # message one that waits for it.
+    assert decided - tenth > GRACE_S - 2, "a signature may still have come"
     account = lab.account(taken)
     assert (account.lost, account.twice, account.bounced) == ((), (), 0)
     assert account.delivered == len(campaign(lab))
@@ -200,7 +202,8 @@ def test_i8_nothing_expires_for_a_halt_and_lifetimes_come_back_when_its_backlog_
     assert (account.lost, account.twice, account.bounced) == ((), (), 0)
 
     until("the lifetimes are as before", lambda: {lab.postconf(name) for name in short} == {"8s"}, patience_s=60)
-    assert not lab.state().acting.keeps_queued
+    # main.cf is written before pwmtad is told so, and a state is that of its tick.
+    until("and pwmtad says so", lambda: not lab.state().acting.keeps_queued)
     lab.inject(1, "down.test")
     until("what can't be delivered expires as ever", lambda: has_expired(lab), patience_s=60)
 

@@ -123,7 +123,7 @@ def test_a_restart_changes_nothing_and_a_stop_leaves_postfix_held(lab: Lab) -> N
     lab.stop_pwmtad()
     # Not a timeout, not a kill; and not a failure that a person is told of in the morning.
     assert unit(lab, "ActiveState", "Result", "ExecMainCode", "ExecMainStatus") == ["inactive", "success", "1", "0"]
-    assert '"daemon_stopped"' in lab.pwmtad_log()
+    until("its end is logged", lambda: '"daemon_stopped"' in lab.pwmtad_log())
     lab.run("systemctl stop pwmtad-helper.socket pwmtad-helper.service")
     assert lab.read("/etc/postfix/main.cf") == main_cf
     lab.run("postfix reload")
@@ -136,7 +136,7 @@ def test_a_restart_changes_nothing_and_a_stop_leaves_postfix_held(lab: Lab) -> N
 
 @pytest.mark.timeout(200)
 def test_a_daemon_that_hangs_is_killed_by_the_watchdog_and_goes_on_where_it_was(lab: Lab) -> None:
-    lab.write("/etc/systemd/system/pwmtad.service.d/hang.conf", "[Service]\nWatchdogSec=3\nTimeoutAbortSec=2\n")
+    lab.write("/etc/systemd/system/pwmtad.service.d/hang.conf", "[Service]\nWatchdogSec=10\nTimeoutAbortSec=2\n")
     lab.run("systemctl daemon-reload")
     begin(lab, **PROMPT)
     halt_id = halt(lab)
@@ -220,8 +220,9 @@ def slow_postconf(lab: Lab, seconds: float) -> None:
 def test_a_change_of_main_cf_that_has_begun_is_carried_to_its_end_when_either_side_is_told_to_stop(
     lab: Lab, stopped: str
 ) -> None:
-    slow_postconf(lab, 2)
+    slow_postconf(lab, 4)
     begin(lab, **PROMPT)
+    until("the first change is made", lambda: lab.state().acting.writes)
     settled(lab)
     lab.run(f"rm -f {SLOW}/writing")
     reloads = lab.mail_log().count("reload -- version")
@@ -408,7 +409,7 @@ for number in range({QUEUED} - 1):
 def test_a_queue_of_fifty_thousand_is_listed_and_put_on_hold_while_ticks_and_a_halt_go_on(lab: Lab) -> None:
     begin(lab, **PROMPT)
     lab.inject(1, "down.test")
-    until("it is deferred", lambda: "status=deferred" in lab.mail_log())
+    until("it is deferred", lambda: list(in_queues(lab).values()) == ["deferred"])
     lab.run(["/opt/pwmtad/bin/python3", "-c", _CLONE], timeout_s=120)
     began, slowest, ticked, seen, halt_asked = time.monotonic(), 0.0, time.monotonic(), lab.state().ticks, 0.0
     held_after, slowest_tick = 0.0, 0.0
@@ -443,4 +444,4 @@ def test_a_queue_of_fifty_thousand_is_listed_and_put_on_hold_while_ticks_and_a_h
         queue_helper_peak_mib=memory["pwmtad-helper.service"],
     )
     assert slowest_tick < 10, "systemd's watchdog bites after 30 s without a tick"
-    assert len(lab.queue()) == QUEUED
+    until("all are there", lambda: len(lab.queue()) == QUEUED)  # one put on hold while the queue is listed is there twice

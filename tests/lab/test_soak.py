@@ -70,7 +70,7 @@ class _Pools:
         if last - 1 >= 0 and last - 1 not in self._until:
             self.changes += 1
             for number in range(last):
-                self._until.setdefault(number, state.at + IN_FLIGHT_S)
+                self._until.setdefault(number, time.time() + IN_FLIGHT_S)  # noqa: TID251  the record's clock
         return True
 
     def check(self, lab: Lab) -> None:
@@ -172,6 +172,7 @@ class _Soak:
 
     def _grow(self) -> None:
         self.day = min(later for later in _LADDER if later > self.day)
+        self._changes()
         self.lab.set_day(self.day)
         self._reload()
 
@@ -180,11 +181,15 @@ class _Soak:
         self.retired = self.chance.sample(_MAY_BE_RETIRED, self.chance.randrange(4))
         names = ", ".join(f'"{name}"' for name in self.retired)
         text = re.sub(r"^retired = .*$", f"retired = [{names}]", self.lab.read(CONFIG_PATH), count=1, flags=re.MULTILINE)
+        self._changes()
         self.lab.write(CONFIG_PATH, text)
         self._reload()
 
-    def _reload(self) -> None:
+    def _changes(self) -> None:
+        """Before the file is written: one that starts in between has read it."""
         self.pools.change(_wanted(self.day, self.retired), time.time())  # noqa: TID251  the record's clock
+
+    def _reload(self) -> None:
         # One that is down takes it when it starts.
         self.lab.run("systemctl reload pwmtad.service", check=False)
 

@@ -18,7 +18,7 @@ from tests.lab import world
 from tests.lab.container import CHECKOUT
 from tests.lab.lab import Lab
 from tests.lab.receivers.personas import Persona, accepts, blocks_after, drops, greylists, hangs, says, slow
-from tests.lab.scenes import PROMPT, begin, halt
+from tests.lab.scenes import PROMPT, begin, flushed, halt
 from tests.tools.daemon import until
 
 _SENT: Final = re.compile(r"^.* postfix/(\w+)/smtp\[\d+\]: (\w+): to=<([^>]+)>, relay=[^n].* status=sent ", re.MULTILINE)
@@ -64,8 +64,9 @@ def test_a_bind_address_that_is_gone_defers_with_enforce_and_sends_from_the_host
     lab.inject(1, "small.test")
     until("it is deferred", lambda: "status=deferred (server configuration error)" in lab.mail_log())
     assert lab.reached() == []
-    lab.run("postconf -P 'out05/unix/smtp_bind_address_enforce=no' && postfix reload && postqueue -f")
-    until("it left", lab.delivered)
+    lab.run("postconf -P 'out05/unix/smtp_bind_address_enforce=no' && postfix reload")
+    # Again and again: a flush that qmgr takes as it leaves is lost.
+    until("it left", lambda: flushed(lab) and lab.delivered())
     assert [attempt.source for attempt in lab.delivered()] == [world.HOST_ADDRESS]
     lab.give_address_back("out05")
     lab.inject(1, "small.test")
@@ -211,14 +212,14 @@ def test_the_record_has_exactly_what_the_mail_log_says_was_sent(lab: Lab) -> Non
     taken = lab.inject(600, ["google.test", "yahoo.test", "small.test", "m365-1.test"])
     lab.become("google", accepts())
     lab.become("yahoo", accepts())
+    until("the queue is empty", lambda: flushed(lab))
+    left = Counter((attempt.queue_id, attempt.recipient) for attempt in lab.delivered())
 
-    def flushed() -> bool:
-        lab.flush()
-        return lab.queue_is_empty()
+    def told() -> Counter[tuple[str, str]]:
+        return Counter((queue_id, recipient) for _, queue_id, recipient in _SENT.findall(lab.mail_log()))
 
-    until("the queue is empty", flushed)
-    told = Counter((queue_id, recipient) for _, queue_id, recipient in _SENT.findall(lab.mail_log()))
-    assert told == Counter((attempt.queue_id, attempt.recipient) for attempt in lab.delivered())
+    until("the log has all lines", lambda: told().total() >= left.total())  # postlogd writes them
+    assert told() == left
     account = lab.account(taken)
     assert (account.delivered, account.twice, account.queued, account.bounced, account.lost) == (600, (), 0, 0, ())
 
@@ -228,7 +229,7 @@ def test_the_injector_sends_what_it_was_told_and_everything_is_accounted_for(lab
     lab.become("yahoo", says("yahoo-tss04"))
     taken = lab.inject(2000, ["google.test", "yahoo.test"], connections=20)
     assert len({message.id for message in taken}) == len({message.recipient for message in taken}) == 2000
-    until("nothing is under way", lambda: "active" not in {entry["queue_name"] for entry in lab.queue()})
+    until("nothing is under way", lambda: not {"incoming", "active"} & {entry["queue_name"] for entry in lab.queue()})
     account = lab.account(taken)
     assert (account.delivered, account.queued, account.bounced) == (500, 1000, 500)
     assert (account.twice, account.lost, account.delivered_and_queued) == ((), (), ())

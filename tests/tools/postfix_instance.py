@@ -261,11 +261,12 @@ class PostfixInstance:
         flush or a message in between, that one would take the news with it.
         """
         reloads = len(self.log_lines("reload -- version"))
-        before = {process for process, name, _ in self._children() if name == "qmgr"}
+        before = until("qmgr runs", lambda: {process for process, name, _ in self._children() if name == "qmgr"})
 
         def wait() -> None:
             until("master has read its files", lambda: len(self.log_lines("reload -- version")) > reloads)
-            until("the old qmgr is gone", lambda: before.isdisjoint(process for process, _, _ in self._children()))
+            # Not by the list of children: while others end, it may lack one that lives (proc(5)).
+            until("the old qmgr is gone", lambda: not any(Path("/proc", str(process)).exists() for process in before))
 
         return wait
 
@@ -343,6 +344,16 @@ class PostfixInstance:
         with self._told():
             until(f"{count} {status}", lambda: len(found()) >= count)
         return found()
+
+    def wait_deferred(self, count: int) -> list[str]:
+        """Wait until so many messages, and no others, have come to rest; return their queue ids, the oldest first.
+
+        A delivery is logged before its message leaves the active queue: a flush in between passes it over, a listing may have
+        it twice.
+        """
+        with self._told():
+            until(f"{count} at rest", lambda: self.queue_names() == {"deferred": count})
+        return sorted(str(entry["queue_id"]) for entry in self.queued())
 
     @contextmanager
     def _told(self) -> Iterator[None]:

@@ -23,7 +23,7 @@ from tests.tools.listmonk.process import FatalError, Process
 from tests.tools.listmonk.truth import Started, Truth
 from tests.tools.listmonk.versions import parse_version, traits_of
 
-_GRACE_S: Final = 1.0
+_GRACE_S: Final = 10.0
 """What messages in transmission have left when the process ends in order. The real one allows 3 s for everything."""
 _FATAL_PAUSE_S: Final = 1.0
 _WRONG: Final = "wrong_instance"

@@ -70,7 +70,7 @@ async def _raw(api: HttpApi, sent: bytes) -> bytes:
     writer.write(sent)
     await writer.drain()
     try:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             return await reader.read(100_000)
     finally:
         writer.close()

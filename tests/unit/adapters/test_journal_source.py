@@ -212,8 +212,8 @@ async def test_reading_goes_on_after_a_checkpoint_without_its_entry(fake: Fake) 
 
 async def test_an_empty_caught_up_batch_comes_again_and_again(fake: Fake) -> None:
     fake.write(1)
-    seen = await read(fake.source(), lambda seen: len(seen.batches) >= 5)
-    assert all(batch.caught_up and not batch.records for batch in seen.batches[1:])
+    seen = await read(fake.source(), lambda seen: [batch.caught_up for batch in seen.batches[-4:]] == [True] * 4)
+    assert seen.numbers == [1]
 
 
 async def test_a_backlog_comes_in_bounded_batches_whose_checkpoints_account_for_them(fake: Fake) -> None:
@@ -223,6 +223,8 @@ async def test_a_backlog_comes_in_bounded_batches_whose_checkpoints_account_for_
     assert max(len(batch.records) for batch in seen.batches) <= 1000
     count = 0
     for batch in seen.batches[:-1]:
+        if not count and not batch.records:
+            continue  # a sign of life: journalctl was slow to begin
         count += len(batch.records)
         assert isinstance(batch.checkpoint, JournalCheckpoint)
         assert batch.checkpoint.cursor == cursor(count - 1)
@@ -250,7 +252,7 @@ async def test_a_slow_reader_makes_journalctl_wait_instead_of_filling_memory(fak
     fake.body("if follow:\n    hang()\nwork()")
     seen = Seen()
     async with aclosing(fake.source().batches(None)) as batches:
-        await until(batches, seen, lambda: True)
+        await until(batches, seen, lambda: bool(seen.numbers))
         await asyncio.sleep(0.3)
         assert not is_gone(fake.calls()[0][0])
         await until(batches, seen, lambda: seen.last.caught_up)
@@ -311,9 +313,11 @@ async def test_a_missing_permission_is_told_with_the_group_and_the_command(fake:
 
 
 async def test_a_silent_unit_is_silence_and_no_error(fake: Fake) -> None:
-    seen = await read(fake.source(), lambda seen: len(seen.batches) >= 3)
+    seen = await read(
+        fake.source(), lambda seen: [batch.caught_up for batch in seen.batches[-3:]] == [True] * 3 and len(fake.calls()) == 3
+    )
     assert seen.errors == []
-    assert all(batch.caught_up for batch in seen.batches)
+    assert seen.numbers == []
     assert [call[1] for call in fake.calls()] == ["drain", "probe", "follow"]
 
 
@@ -431,5 +435,5 @@ async def test_cancelling_ends_journalctl_and_leaves_no_zombie(fake: Fake, body:
 
 async def test_closing_in_the_middle_of_a_backlog_ends_a_journalctl_that_waits_for_its_reader(fake: Fake) -> None:
     fake.write(*range(10000))
-    await read(fake.source(), lambda _: True)
+    await read(fake.source(), lambda seen: bool(seen.numbers))
     assert [is_gone(pid) for pid, _, _ in fake.calls()] == [True]

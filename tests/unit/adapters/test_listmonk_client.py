@@ -79,7 +79,7 @@ def token_file(tmp_path: Path) -> Path:
 
 @pytest.fixture
 async def transport(server: Server, token_file: Path) -> AsyncIterator[Transport]:
-    made = Transport(url=server.url, user="pwmtad", token_file=str(token_file), timeout_s=3.0, jitter=lambda: 0.0)
+    made = Transport(url=server.url, user="pwmtad", token_file=str(token_file), timeout_s=30.0, jitter=lambda: 0.0)
     yield made
     await made.close()
 

@@ -265,7 +265,7 @@ async def test_another_commit_after_one_that_did_not_land_is_taken(proxy: Proxy)
 
 
 async def test_a_server_that_does_not_answer_is_given_up_after_a_time(proxy: Proxy) -> None:
-    store = PostgresStore(proxy.url, timeout_s=0.5)
+    store = PostgresStore(proxy.url, timeout_s=5.0)
     await store.open()
     proxy.at = At.HANG
     with pytest.raises(StoreError, match="no answer came in time") as caught:

@@ -17,6 +17,13 @@ from tests.unit.cli.daemon_face import run, words
 DAY = 86_400
 TODAY = int(wall_clock() // DAY) * DAY
 
+
+@pytest.fixture(autouse=True)
+def noon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A midnight may come between the import of this module and its tests."""
+    monkeypatch.setattr("pwmtad.cli.plan.wall_clock", lambda: TODAY + 43_200.0)
+
+
 CONFIG = """
 [streams.trucking]
 egresses = ["out05", "out06", "out07", "out08", "out09", "out10", "out11", "out12"]

@@ -124,7 +124,7 @@ async def test_one_that_hangs_keeps_the_other_neither_from_its_window_nor_from_i
         world.listmonks["healthcare"].add(7)
         await world.until(lambda: row(world, "healthcare").in_force and row(world, "healthcare").doing == "")
         for stream in ("trucking", "healthcare"):
-            world.run.guard.halt(stream, 3600, "a test", world.now())
+            world.run.guard.halt(stream, 30 * 86_400, "a test", world.now())
         await world.until(lambda: world.listmonks["healthcare"].status(7) == "paused")
         hanging.set()
         # Of the other one it may be said that its pause was first seen late: where a pass takes 3 ms, that is half a minute.

@@ -71,7 +71,7 @@ async def test_without_one_the_process_restarts_by_itself(listmonk: Starter, ver
 
 async def test_until_the_restart_the_old_process_answers_and_then_nobody(listmonk: Starter) -> None:
     """Facts: settings, knowing it is back."""
-    async with listmonk("5", speed=0.5, boot_s=1.0) as one:
+    async with listmonk("5", speed=0.1, boot_s=0.5) as one:
         await put(one, message_rate=3)
         assert await one.ask("GET", "/health") == (200, {"data": True})
         assert len(one.standin.truth.starts) == 1
