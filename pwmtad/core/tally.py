@@ -269,6 +269,17 @@ class Tally:
             utc_day=self._reading(self._utc_days.sums(now)),
         )
 
+    def hour_by_status(self, now: Instant) -> dict[str, int]:
+        """Sum the last hour's attempts of campaign and other mail (not of notifications) by status."""
+        self._settle()
+        self.advance(now)
+        sums: dict[str, int] = {}
+        for number, count in self._hour.sums().items():
+            key, column = self._keys[number]
+            if isinstance(key, AttemptKey) and column != NOTIFICATIONS:
+                sums[key.status] = sums.get(key.status, 0) + count
+        return sums
+
     def attempt_totals(self) -> dict[AttemptKey, AttemptCounts]:
         """Return the sums since the store began."""
         self._settle()

@@ -252,7 +252,7 @@ class Daemon:
             ticker.tick()
             self._notifier.watchdog()
             if monotonic() >= status_due:
-                self._notifier.status(ticker.state().summary)
+                self._notifier.status(ticker.summary())
                 status_due = monotonic() + _STATUS_INTERVAL_S
             await ticker.pause()
 

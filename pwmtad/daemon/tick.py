@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from pwmtad.config import Settings
 from pwmtad.core.histogram import Histogram
 from pwmtad.core.observe import Observer
-from pwmtad.core.state import About, build_state
+from pwmtad.core.state import About, build_state, build_summary
 from pwmtad.core.unknown import CLOCK_JUMP_S, Moments, unknown_codes
 from pwmtad.model.acting import Acting
 from pwmtad.model.judgement import RecordKind
@@ -176,6 +176,19 @@ class Ticker:
             )
             self._snapshot = (self._ticks, state)
         return self._snapshot[1]
+
+    def summary(self) -> str:
+        """Return the state's sentence as of the last tick, without what else a state has: it is said every few seconds."""
+        return build_summary(
+            about=self._about,
+            settings=self.settings,
+            observer=self._observer,
+            observed=self.observed,
+            store=self._store_state(),
+            reload=self.reload,
+            acting_findings=self.acting_findings(),
+            now=self._ticked_at,
+        )
 
     def snapshot(self) -> Snapshot:
         """Return what the faces serve now."""

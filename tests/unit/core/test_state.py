@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 import pytest
 
 from pwmtad.core.guard import Context
 from pwmtad.core.observe import Observer
 from pwmtad.core.overview import overview_page
-from pwmtad.core.state import About, build_state
+from pwmtad.core.state import About, build_state, build_summary
 from pwmtad.core.wiring import parts_of, source_kinds
 from pwmtad.model.counters import AttemptBucket, AttemptCounts, AttemptKey
 from pwmtad.model.judgement import EvidenceLine, HaltPhase, Scope
@@ -46,15 +48,19 @@ class Scene:
         self.observer.take(Batch(source, [], None, caught_up, SourceHealth(**health)), NOW)  # type: ignore[arg-type]
 
     def state(self, mode: str = "observe") -> State:
-        return build_state(
-            about=About("0.1.0", "mail.example.org", START, 7, 0.001, {}),
-            settings=self.settings.model_copy(update={"mode": mode}),
-            observer=self.observer,
-            observed=self.observed,
-            store=self.store,
-            reload=self.reload,
-            now=NOW,
-        )
+        """Build it, and see that its sentence alone is the same."""
+        seen: dict[str, Any] = {
+            "about": About("0.1.0", "mail.example.org", START, 7, 0.001, {}),
+            "settings": self.settings.model_copy(update={"mode": mode}),
+            "observer": self.observer,
+            "observed": self.observed,
+            "store": self.store,
+            "reload": self.reload,
+            "now": NOW,
+        }
+        state = build_state(**seen)
+        assert build_summary(**seen) == state.summary
+        return state
 
     def stream(self, name: str = "trucking") -> StreamState:
         return next(stream for stream in self.state().streams if stream.name == name)

@@ -139,6 +139,10 @@ def test_each_lookback_is_the_sum_of_its_minutes(todo: list[tuple[str, int, obje
             (key, column): counts[column] for key, counts in reading.attempts.items() for column in Column if counts[column]
         }
         assert found == expected
+    by_status: Counter[str] = Counter()
+    for key, counts in readings.hour.attempts.items():
+        by_status[key.status] += counts.first + counts.retries
+    assert +Counter(tally.hour_by_status(latest * 60.0)) == +by_status
 
 
 def test_what_is_counted_before_the_first_moment_is_known_waits_for_it() -> None:
