@@ -49,43 +49,47 @@ class About(Struct, frozen=True):
     """Where each source reads, by its name."""
 
 
-def build_state(
-    *,
-    about: About,
-    settings: Settings,
-    observer: Observer,
-    observed: Observed,
-    store: StoreState,
-    reload: ReloadState,
-    now: Instant,
-    acting: Acting | None = None,
-    acting_findings: Iterable[Finding] = (),
-) -> State:
-    """Return everything at `now`."""
+class Inputs(Struct, frozen=True):
+    """What a state is built from."""
+
+    about: About
+    settings: Settings
+    observer: Observer
+    observed: Observed
+    store: StoreState
+    reload: ReloadState
+    now: Instant
+    acting: Acting | None = None
+    acting_findings: tuple[Finding, ...] = ()
+
+
+def build_state(given: Inputs) -> State:
+    """Return everything at `given.now`."""
+    about, settings, observer, observed, now = given.about, given.settings, given.observer, given.observed, given.now
     readings = observer.tally.readings(now)
-    if acting is not None and acting.pool:
-        observed = replace(observed, pool=acting.pool)  # read back after each change
+    if given.acting is not None and given.acting.pool:
+        observed = replace(observed, pool=given.acting.pool)  # read back after each change
     judges = observer.guard.streams
     streams = tuple(
         _judged(_stream(name, stream, readings, observed, now), judges[name].memory, now)
         for name, stream in settings.streams.items()
     )
-    news = _news(about, settings, observer, observed, store, reload, acting_findings, now)
+    news = _news(given)
     return State(
         version=about.version,
         mode=settings.mode,
         host=about.host,
         at=now,
         started_at=about.started_at,
-        summary=_summary(settings.mode, observer, news, now),
+        summary=_summary(given, news),
         findings=news.findings,
         sources=news.sources,
         streams=streams,
         mix=_mix(readings),
         reasons=_reasons(observer, now),
         queue=observed.queue,
-        store=store,
-        reload=reload,
+        store=given.store,
+        reload=given.reload,
         open_messages=observer.correlator.open_messages,
         evicted_messages=observer.correlator.evicted,
         events=dict(observer.event_counts),
@@ -93,27 +97,15 @@ def build_state(
         tick_s=about.tick_s,
         halts=news.halts,
         desired=news.desired,
-        acting=acting if acting is not None else Acting(),
+        acting=given.acting if given.acting is not None else Acting(),
     )
 
 
-def build_summary(
-    *,
-    about: About,
-    settings: Settings,
-    observer: Observer,
-    observed: Observed,
-    store: StoreState,
-    reload: ReloadState,
-    now: Instant,
-    acting_findings: Iterable[Finding] = (),
-) -> str:
+def build_summary(given: Inputs) -> str:
     """Return the sentence of `build_state` alone. It is said every few seconds, and the rows of the mix, thousands on a large
     host, took 40 ms of processor time each time: more than all else that a daemon at rest does (own measurement).
     """
-    return _summary(
-        settings.mode, observer, _news(about, settings, observer, observed, store, reload, acting_findings, now), now
-    )
+    return _summary(given, _news(given))
 
 
 class _News(Struct, frozen=True):
@@ -125,36 +117,30 @@ class _News(Struct, frozen=True):
     desired: tuple[Desired, ...]
 
 
-def _news(
-    about: About,
-    settings: Settings,
-    observer: Observer,
-    observed: Observed,
-    store: StoreState,
-    reload: ReloadState,
-    acting_findings: Iterable[Finding],
-    now: Instant,
-) -> _News:
+def _news(given: Inputs) -> _News:
+    observer, observed, now = given.observer, given.observed, given.now
     sources = tuple(
-        _source(name, source, about.places.get(name, name), observer.tally.line_totals())
+        _source(name, source, given.about.places.get(name, name), observer.tally.line_totals())
         for name, source in observer.sources.items()
     )
     judges = observer.guard.streams.values()
-    problems: dict[str, str] = {
-        name: problem for name in settings.streams if (problem := _warmup(name, observed, now)[1]) is not None
-    }
+    problems: dict[str, str] = {}
+    for name in given.settings.streams:
+        _, problem = _warmup(name, observed, now)
+        if problem is not None:
+            problems[name] = problem
     return _News(
         sources=sources,
-        findings=(*_findings(sources, store, reload, problems, observed), *acting_findings),
+        findings=(*_findings(sources, given.store, given.reload, problems, observed), *given.acting_findings),
         halts=tuple(replace(halt, evidence=()) for judge in judges for halt in open_halts(judge.halts.values())),
         desired=tuple(observer.guard.desired(now)),
     )
 
 
-def _summary(mode: str, observer: Observer, news: _News, now: Instant) -> str:
+def _summary(given: Inputs, news: _News) -> str:
     """Return the tick's sentence: one line for `systemctl status`. What is held comes first."""
     behind = [source for source in news.sources if not source.caught_up]
-    hour = observer.tally.hour_by_status(now)
+    mode, hour = given.settings.mode, given.observer.tally.hour_by_status(given.now)
     parts = [
         *_held(mode, news.halts, news.desired),
         f"last hour {hour.get('sent', 0)} sent, {hour.get('deferred', 0)} deferred, {hour.get('bounced', 0)} bounced",

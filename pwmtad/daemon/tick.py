@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from pwmtad.config import Settings
 from pwmtad.core.histogram import Histogram
 from pwmtad.core.observe import Observer
-from pwmtad.core.state import About, build_state, build_summary
+from pwmtad.core.state import About, Inputs, build_state, build_summary
 from pwmtad.core.unknown import CLOCK_JUMP_S, Moments, unknown_codes
 from pwmtad.model.acting import Acting
 from pwmtad.model.judgement import RecordKind
@@ -163,31 +163,25 @@ class Ticker:
     def state(self) -> State:
         """Return the state as of the last tick; built when somebody asks, and once per tick."""
         if self._snapshot is None or self._snapshot[0] != self._ticks:
-            state = build_state(
-                about=replace(self._about, ticks=self._ticks, tick_s=self._last_tick_s),
-                settings=self.settings,
-                observer=self._observer,
-                observed=self.observed,
-                store=self._store_state(),
-                reload=self.reload,
-                acting=self.acting(),
-                acting_findings=self.acting_findings(),
-                now=self._ticked_at,  # not the moment of asking: /healthz must see that ticks have stopped
-            )
+            state = build_state(self._inputs())
             self._snapshot = (self._ticks, state)
         return self._snapshot[1]
 
     def summary(self) -> str:
         """Return the state's sentence as of the last tick, without what else a state has: it is said every few seconds."""
-        return build_summary(
-            about=self._about,
+        return build_summary(self._inputs())
+
+    def _inputs(self) -> Inputs:
+        return Inputs(
+            about=replace(self._about, ticks=self._ticks, tick_s=self._last_tick_s),
             settings=self.settings,
             observer=self._observer,
             observed=self.observed,
             store=self._store_state(),
             reload=self.reload,
+            acting=self.acting(),
             acting_findings=self.acting_findings(),
-            now=self._ticked_at,
+            now=self._ticked_at,  # not the moment of asking: /healthz must see that ticks have stopped
         )
 
     def snapshot(self) -> Snapshot:

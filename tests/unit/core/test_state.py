@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
 import pytest
 
 from pwmtad.core.guard import Context
 from pwmtad.core.observe import Observer
 from pwmtad.core.overview import overview_page
-from pwmtad.core.state import About, build_state, build_summary
+from pwmtad.core.state import About, Inputs, build_state, build_summary
 from pwmtad.core.wiring import parts_of, source_kinds
 from pwmtad.model.counters import AttemptBucket, AttemptCounts, AttemptKey
 from pwmtad.model.judgement import EvidenceLine, HaltPhase, Scope
@@ -49,17 +47,17 @@ class Scene:
 
     def state(self, mode: str = "observe") -> State:
         """Build it, and see that its sentence alone is the same."""
-        seen: dict[str, Any] = {
-            "about": About("0.1.0", "mail.example.org", START, 7, 0.001, {}),
-            "settings": self.settings.model_copy(update={"mode": mode}),
-            "observer": self.observer,
-            "observed": self.observed,
-            "store": self.store,
-            "reload": self.reload,
-            "now": NOW,
-        }
-        state = build_state(**seen)
-        assert build_summary(**seen) == state.summary
+        given = Inputs(
+            about=About("0.1.0", "mail.example.org", START, 7, 0.001, {}),
+            settings=self.settings.model_copy(update={"mode": mode}),
+            observer=self.observer,
+            observed=self.observed,
+            store=self.store,
+            reload=self.reload,
+            now=NOW,
+        )
+        state = build_state(given)
+        assert build_summary(given) == state.summary
         return state
 
     def stream(self, name: str = "trucking") -> StreamState:
