@@ -118,6 +118,13 @@ def test_a_batch_of_real_lines_comes_to_what_its_events_come_to(name: str, kind:
     assert batch == single
 
 
+def test_an_attempt_of_what_is_no_queue_id_is_none() -> None:
+    lines = lines_of(*LIFE, ("postfix/out05/smtp[7]", f"warning: to=<b@example.net>, {OUTCOME}"))
+    batch, single = both_ways(lines)
+    assert batch == single
+    assert batch["attempts seen"] == 1
+
+
 @settings(max_examples=300, deadline=None)
 @given(st.data())
 def test_a_line_that_looks_only_a_little_different_is_what_the_grammar_says(data: st.DataObject) -> None:

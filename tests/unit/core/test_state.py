@@ -5,11 +5,13 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from pwmtad.core.acts import acting_findings
 from pwmtad.core.guard import Context
 from pwmtad.core.observe import Observer
 from pwmtad.core.overview import overview_page
 from pwmtad.core.state import About, Inputs, build_state, build_summary
 from pwmtad.core.wiring import parts_of, source_kinds
+from pwmtad.model.acting import Acting, StreamActing
 from pwmtad.model.counters import AttemptBucket, AttemptCounts, AttemptKey
 from pwmtad.model.judgement import EvidenceLine, HaltPhase, Scope
 from pwmtad.model.observed import Observed
@@ -45,7 +47,7 @@ class Scene:
     def take(self, source: str, *, caught_up: bool = True, **health: object) -> None:
         self.observer.take(Batch(source, [], None, caught_up, SourceHealth(**health)), NOW)  # type: ignore[arg-type]
 
-    def state(self, mode: str = "observe") -> State:
+    def state(self, mode: str = "observe", acting: Acting | None = None) -> State:
         """Build it, and see that its sentence alone is the same."""
         given = Inputs(
             about=About("0.1.0", "mail.example.org", START, 7, 0.001, {}),
@@ -55,6 +57,8 @@ class Scene:
             store=self.store,
             reload=self.reload,
             now=NOW,
+            acting=acting,
+            acting_findings=() if acting is None else tuple(acting_findings(acting, mode)),
         )
         state = build_state(given)
         assert build_summary(given) == state.summary
@@ -71,6 +75,19 @@ class Scene:
 @pytest.fixture
 def scene() -> Scene:
     return Scene()
+
+
+def test_the_pool_is_the_one_that_was_read_back_after_the_last_change(scene: Scene) -> None:
+    first = scene.stream().egresses[0]
+    (stream, *_) = scene.state("enforce", Acting(pool=(first,))).streams
+    assert stream.pool == (first,)
+
+
+def test_mail_that_is_parked_or_held_although_nothing_is_carried_out_is_a_finding(scene: Scene) -> None:
+    acting = Acting(streams=(StreamActing("trucking", held_by="trucking-h1", parked_messages=3),))
+    held, parked = "held_while_observing", "excluded_mail_parked"
+    assert {finding.code for finding in scene.state("observe", acting).findings} == {held, parked}
+    assert {finding.code for finding in scene.state("enforce", acting).findings} == {parked}
 
 
 def test_a_quiet_host_has_nothing_to_say(scene: Scene) -> None:

@@ -183,6 +183,21 @@ def test_after_a_restart_the_newest_answers_are_those_of_the_newest_minutes_what
     assert world.not_believed(START + 600) == ["google"]
 
 
+def test_after_a_restart_what_several_egresses_saw_in_a_minute_is_one_share() -> None:
+    at = int(START) + 60
+    hard = [
+        AttemptBucket(60, at, AttemptKey("trucking", egress, "google", "bounced", "hard_bounce"), AttemptCounts(30))
+        for egress in ("out05", "out06")
+    ]
+    well_there = AttemptBucket(60, at, AttemptKey("trucking", "out07", "google", "sent", ""), AttemptCounts(50))
+    world = World()
+    world.book.load(series_of([*hard, well_there]))
+    assert world.not_believed(START + 600) == ["google"]
+    world = World()
+    world.book.load(series_of([hard[0], well_there]))
+    assert world.not_believed(START + 600) == []
+
+
 def test_a_restart_in_an_outage_changes_nothing() -> None:
     world = World().see(well(30), START).see(outage(*range(80)), START + 60)
     again = World()
