@@ -21,8 +21,9 @@ from pwmtad.cli.replay_summary import Summary
 from pwmtad.cli.tables import make_console
 from pwmtad.config import InPostfixLog, Settings, load_settings
 from pwmtad.core.attribution import AnyRoutes
-from pwmtad.core.guard import Guard, Policy
+from pwmtad.core.guard import Guard
 from pwmtad.core.observe import Parts
+from pwmtad.core.policy import Policy
 from pwmtad.core.wiring import parts_of
 from pwmtad.daemon.clock import wall_clock
 from pwmtad.model.errors import ConfigError

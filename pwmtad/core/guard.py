@@ -9,19 +9,17 @@ from collections import deque
 from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
-from msgspec import Struct, field
 from msgspec.structs import replace
 
-from pwmtad.config import Settings
 from pwmtad.core.correlate import Classified
 from pwmtad.core.dead_domains import DeadDomains
 from pwmtad.core.desire import desire, grow
 from pwmtad.core.evidence import MAX_HITS, EvidenceBook, evidence_of
 from pwmtad.core.excluded import ParkedWatch
-from pwmtad.core.halts import ReturnPolicy
 from pwmtad.core.judge import BIND_RULE, EXCLUDED_RULE, MILTER_RULE, START_CODE, StreamJudge, Volume
 from pwmtad.core.leaks import LeakWatch
 from pwmtad.core.message_ids import LocalhostIds
+from pwmtad.core.policy import Context, Policy
 from pwmtad.core.records import quote
 from pwmtad.core.repeats import StreamRepeats
 from pwmtad.core.stream_counts import StreamCounts
@@ -39,7 +37,6 @@ from pwmtad.model.judgement import (
     Record,
     RecordKind,
     Scope,
-    StopRule,
 )
 from pwmtad.model.ledger import Ledger
 from pwmtad.model.listmonk import ListmonkMemory
@@ -49,30 +46,6 @@ _QUOTED: Final = 3
 """First attempts that show what a spike or a full day was made of."""
 _REASON_LIMIT: Final = 300
 """Characters of a reason that a person or a log line gives."""
-
-
-class Policy(Struct, frozen=True):
-    """What a reload may replace."""
-
-    settings: Settings
-    stop_rules: tuple[StopRule, ...]
-    returning: ReturnPolicy = field(default_factory=ReturnPolicy)
-    excluded_domains: dict[str, frozenset[str]] = field(default_factory=dict)
-    """By stream: `excluded_domains` and the content of its `excluded_domains_file`."""
-    milter_accepts: bool | None = None
-    """Whether Postfix lets mail pass when the milter is gone (milter_default_action=accept); None if not known."""
-    own_domains: frozenset[str] = frozenset()
-    """Recipient domains of operators (gmail.com): whatever an MX of theirs says, they are not dead."""
-
-
-class Context(Struct, frozen=True):
-    """What a look needs besides what was fed."""
-
-    warmup_starts: dict[str, Instant]
-    unknown: dict[str, str]
-    """Codes of what is not known now, with a sentence each."""
-    unverified: dict[str, int]
-    """By stream: messages queued while OpenDKIM's log could not be read."""
 
 
 class Guard:

@@ -30,9 +30,10 @@ from pwmtad.core.digest import (
     is_mine,
 )
 from pwmtad.core.digester import Digester
-from pwmtad.core.guard import Context, Guard
+from pwmtad.core.guard import Guard
 from pwmtad.core.latency import Latency
 from pwmtad.core.lines import LineReader, daemon_of
+from pwmtad.core.policy import Context
 from pwmtad.core.tally import Tally
 from pwmtad.model import events
 from pwmtad.model.counters import MINUTE_S

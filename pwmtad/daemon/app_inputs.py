@@ -12,7 +12,7 @@ from pwmtad.adapters.config_files import Loaded, load_file
 from pwmtad.adapters.journal import JournalSource
 from pwmtad.adapters.tail import FileSource
 from pwmtad.config import FileLog, JournalLog, Settings
-from pwmtad.core.guard import Policy
+from pwmtad.core.policy import Policy
 from pwmtad.core.wiring import OPENDKIM_SOURCE, POSTFIX_SOURCE
 from pwmtad.daemon.ports import LogSource
 from pwmtad.model.errors import ConfigError, PwmtadError

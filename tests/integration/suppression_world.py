@@ -10,8 +10,9 @@ from typing import Any, Final
 from pwmtad.adapters.listmonk.audience import ListmonkAudience
 from pwmtad.adapters.store import SqliteStore
 from pwmtad.config import Settings, load_settings
-from pwmtad.core.guard import Guard, Policy
+from pwmtad.core.guard import Guard
 from pwmtad.core.observe import Observer
+from pwmtad.core.policy import Policy
 from pwmtad.core.wiring import POSTFIX_SOURCE, parts_of, source_kinds
 from pwmtad.daemon.ingest import Ingest
 from pwmtad.daemon.suppress import Suppress

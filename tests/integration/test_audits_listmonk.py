@@ -12,7 +12,8 @@ import pytest
 
 from pwmtad.adapters.listmonk.auditing import ListmonkAudits
 from pwmtad.core.audits import EXCLUDED, NO_ALTBODY, NO_MESSENGER, NOT_AUDITED, TOO_LARGE
-from pwmtad.core.guard import Context, Guard, Policy
+from pwmtad.core.guard import Guard
+from pwmtad.core.policy import Context, Policy
 from pwmtad.daemon.audits import Audit
 from pwmtad.model.names import StreamName
 from tests.integration.suppression_world import NAME, NOW, settings_for

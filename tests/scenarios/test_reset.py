@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from pwmtad.config import Settings, load_settings
-from pwmtad.core.guard import Context, Guard, Policy
+from pwmtad.core.guard import Guard
+from pwmtad.core.policy import Context, Policy
 from pwmtad.model.judgement import Desired, JudgementState, Record, RecordKind
 from tests.scenarios.harness import DAY_S, FOLDER, HOUR_S, START
 from tests.scenarios.i18_reset.scenario import RETIRED

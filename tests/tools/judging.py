@@ -10,8 +10,9 @@ import msgspec
 from pwmtad.config import Settings, load_settings
 from pwmtad.core.assess import Assessed, Meaning
 from pwmtad.core.correlate import Classified
-from pwmtad.core.guard import Context, Guard, Policy
+from pwmtad.core.guard import Guard
 from pwmtad.core.halts import ReturnPolicy
+from pwmtad.core.policy import Context, Policy
 from pwmtad.core.tally import Column, MessageColumn
 from pwmtad.core.text import domain_of
 from pwmtad.model.counters import MINUTE_S, AttemptBucket, AttemptCounts, AttemptKey, MessageBucket, MessageCounts

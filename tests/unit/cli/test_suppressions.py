@@ -19,7 +19,8 @@ from msgspec.structs import replace
 from pwmtad.adapters.http_api import HttpApi
 from pwmtad.adapters.metrics import Metrics
 from pwmtad.adapters.store import MemoryStore
-from pwmtad.core.guard import Guard, Policy
+from pwmtad.core.guard import Guard
+from pwmtad.core.policy import Policy
 from pwmtad.daemon.suppression_control import SuppressionControl
 from pwmtad.model.ledger import Commit
 from pwmtad.model.names import OTHER_OPERATOR, ReplyClass

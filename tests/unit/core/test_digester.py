@@ -30,9 +30,10 @@ from pwmtad.core.digest import (
     SILENT,
 )
 from pwmtad.core.digester import Digester
-from pwmtad.core.guard import Guard, Policy
+from pwmtad.core.guard import Guard
 from pwmtad.core.lines import LineReader
 from pwmtad.core.observe import Observer
+from pwmtad.core.policy import Policy
 from pwmtad.core.shapes import Shapes, is_id
 from pwmtad.core.wiring import POSTFIX_SOURCE, parts_of
 from pwmtad.model.names import SourceKind

@@ -6,7 +6,7 @@ import pytest
 
 from pwmtad.core import excluded
 from pwmtad.core.excluded import PARKED_RULE, ParkedWatch
-from pwmtad.core.guard import Policy
+from pwmtad.core.policy import Policy
 from pwmtad.model import events
 from pwmtad.model.judgement import RecordKind
 from tests.tools.judging import HOUR, START, Run, settings_of

@@ -11,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pwmtad.core.evidence import MAX_HITS
-from pwmtad.core.guard import Guard, Policy
+from pwmtad.core.guard import Guard
 from pwmtad.core.halts import ReturnPolicy
 from pwmtad.core.judge import START_CODE
+from pwmtad.core.policy import Policy
 from pwmtad.core.tally import Column, MessageColumn
 from pwmtad.model import events
 from pwmtad.model.judgement import Desired, Effect, HaltPhase, JudgementDeltas, Record, RecordKind, Scope

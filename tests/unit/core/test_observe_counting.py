@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pwmtad.core.correlate import StateDeltas
-from pwmtad.core.guard import Guard, Policy
+from pwmtad.core.guard import Guard
 from pwmtad.core.observe import Observer
+from pwmtad.core.policy import Policy
 from pwmtad.core.tally import Deltas
 from pwmtad.core.wiring import OPENDKIM_SOURCE, POSTFIX_SOURCE, parts_of
 from pwmtad.model.counters import AttemptKey

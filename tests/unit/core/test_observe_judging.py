@@ -10,8 +10,9 @@ from pwmtad.config import Settings
 from pwmtad.core.attribution import Routes
 from pwmtad.core.classify import Classifier
 from pwmtad.core.correlate import Limits
-from pwmtad.core.guard import Guard, Policy
+from pwmtad.core.guard import Guard
 from pwmtad.core.observe import Observer, Parts
+from pwmtad.core.policy import Policy
 from pwmtad.core.wiring import OPENDKIM_SOURCE, POSTFIX_SOURCE, stream_routes
 from pwmtad.model.judgement import HaltPhase, RecordKind, StopRule
 from pwmtad.model.names import Instant, SourceKind, StreamName

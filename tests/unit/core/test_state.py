@@ -6,9 +6,9 @@ import msgspec
 import pytest
 
 from pwmtad.core.acts import acting_findings
-from pwmtad.core.guard import Context
 from pwmtad.core.observe import Observer
 from pwmtad.core.overview import overview_page
+from pwmtad.core.policy import Context
 from pwmtad.core.state import About, Inputs, build_state, build_summary
 from pwmtad.core.wiring import parts_of, source_kinds
 from pwmtad.model.acting import Acting, StreamActing

@@ -10,7 +10,8 @@ import pytest
 from msgspec.structs import replace
 
 from pwmtad.config import ListmonkSettings, Settings
-from pwmtad.core.guard import Guard, Policy
+from pwmtad.core.guard import Guard
+from pwmtad.core.policy import Policy
 from pwmtad.daemon.auditors import Auditors
 from pwmtad.daemon.audits import Audit
 from pwmtad.daemon.per_listmonk import PerListmonk
