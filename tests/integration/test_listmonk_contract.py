@@ -132,8 +132,8 @@ async def test_what_is_scheduled_is_caught_when_it_starts_in_a_halt_also_with_a_
         [dated] = await campaigns(one, 1, 50, status="scheduled", send_at=past)
         await daemon.until_status(dated, "paused")
         sent = len(one.standin.truth.sent())
-        # The stand-in's clock goes on by itself: a pass that a busy machine makes a second long is two windows, or ten (3).
-        assert sent < 50
+        # The stand-in's clock goes on by itself, three more each 0.76 s (version 3: 0.1): a pass may take 2 s.
+        assert sent < (50 if version == "3" else 12)
         last_sent = await one.row("SELECT sent FROM campaigns WHERE id = $1", dated)
         daemon.run.guard.release(halt, "alice", daemon.now())
         if last_sent["sent"] == 0 and version != "6.2":

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 
 from tests.lab.lab import Account, Lab
 from tests.lab.receivers.personas import blocks_after
+from tests.lab.scenes import decided_at, held
 from tests.tools.daemon import until
 
 BLOCKS = 3
@@ -50,7 +49,7 @@ def run_once(lab: Lab, *, messages: int, after: int = 100) -> HaltRun:
         until("a halt", lambda: lab.state().halts, patience_s=60)
     finally:
         taken = job.wait()
-    until("Postfix holds", lambda: _held(lab), patience_s=30)
+    until("Postfix holds", lambda: held(lab), patience_s=30)
     until("nothing in flight", lambda: not _in_flight(lab), patience_s=120)
     attempts = lab.reached(receiver="google")
     blocks = [attempt for attempt in attempts if attempt.code == 550]
@@ -60,7 +59,7 @@ def run_once(lab: Lab, *, messages: int, after: int = 100) -> HaltRun:
     halt = lab.state().halts[0]
     return HaltRun(
         attempts_after=len(late),
-        decided_s=_decided_at(lab) - deciding,
+        decided_s=decided_at(lab, "halt_decided") - deciding,
         written_s=(lab.state().acting.last_write_at or 0.0) - deciding,
         last_s=max(late, default=deciding) - deciding,
         rate=len(before) / max(0.001, deciding - min(before)),
@@ -68,18 +67,6 @@ def run_once(lab: Lab, *, messages: int, after: int = 100) -> HaltRun:
         account=lab.account(taken),
         rule=halt.rule,
     )
-
-
-def _decided_at(lab: Lab) -> float:
-    def found() -> str:
-        return next((line for line in lab.pwmtad_log().splitlines() if '"event": "halt_decided"' in line), "")
-
-    told = until("it is logged", found)  # journald has it a moment later
-    return datetime.fromisoformat(json.loads(told)["timestamp"]).timestamp()
-
-
-def _held(lab: Lab) -> str:
-    return next((one.held_by for one in lab.state().acting.streams if one.stream == "trucking"), "")
 
 
 def _in_flight(lab: Lab) -> bool:
